@@ -1,0 +1,109 @@
+package ca
+
+import (
+	"crypto"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"strings"
+	"time"
+
+	"github.com/quorate-pki/quorate/ca/profile"
+)
+
+// SelfIssueConfig says what a device puts into its own certificate.
+type SelfIssueConfig struct {
+	Profile      *profile.Profile
+	Key          crypto.Signer
+	Serial       string    // device serial; becomes the subject's serialNumber
+	Organisation string    // optional: the subject's O
+	DNSNames     []string  // at least one
+	NotBefore    time.Time // required
+	NotAfter     time.Time // zero: 99991231235959Z, no well-defined end (IEEE 802.1AR)
+	Rand         io.Reader // required
+}
+
+var (
+	oidSerialNumber = asn1.ObjectIdentifier{2, 5, 4, 5}
+	oidIPsecIKE     = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 17}
+)
+
+// SelfIssue makes the DER of a self-issued certificate and holds it to the profile before it returns it.
+func SelfIssue(cfg SelfIssueConfig) ([]byte, error) {
+	if cfg.NotAfter.IsZero() {
+		cfg.NotAfter = time.Unix(profile.Latest, 0).UTC()
+	}
+	serial := make([]byte, 16)
+	if _, err := io.ReadFull(cfg.Rand, serial); err != nil {
+		return nil, fmt.Errorf("self-issuing: %w", err)
+	}
+	serial[0] = serial[0]&0x7f | 0x40 // positive, and always 16 octets
+	id, err := KeyID(cfg.Key.Public())
+	if err != nil {
+		return nil, fmt.Errorf("self-issuing: %w", err)
+	}
+	subject := pkix.Name{ExtraNames: []pkix.AttributeTypeAndValue{{Type: oidSerialNumber, Value: cfg.Serial}}}
+	if cfg.Organisation != "" {
+		subject.Organization = []string{cfg.Organisation}
+	}
+	template := &x509.Certificate{
+		SerialNumber: new(big.Int).SetBytes(serial), Subject: subject, NotBefore: cfg.NotBefore.UTC(), NotAfter: cfg.NotAfter.UTC(),
+		KeyUsage:           x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:        []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
+		UnknownExtKeyUsage: []asn1.ObjectIdentifier{oidIPsecIKE},
+		DNSNames:           cfg.DNSNames, SubjectKeyId: id[:20],
+	}
+	der, err := x509.CreateCertificate(cfg.Rand, template, template, cfg.Key.Public(), cfg.Key)
+	if err != nil {
+		return nil, fmt.Errorf("self-issuing: %w", err)
+	}
+	cert, err := profile.Parse(der)
+	if err != nil {
+		return nil, fmt.Errorf("self-issuing: %w", err)
+	}
+	at := max(cfg.NotBefore.UnixMilli(), 0)
+	return der, errors.Join(cfg.Profile.Check(cert, uint64(at), profile.Grant{LegacyRSA2048: true}), cert.CheckSelfSignature())
+}
+
+// DefaultName is the DNS name of a device that was given none: its serial in lower case under the suffix. Serials
+// with characters that no host name has get none.
+func DefaultName(serial, suffix string) (string, error) {
+	name := strings.ToLower(serial) + "." + suffix
+	if !profile.ValidDNSName(name) {
+		return "", fmt.Errorf("%q makes no DNS name; give one", serial)
+	}
+	return name, nil
+}
+
+// SPKI is the DER of a public key's SubjectPublicKeyInfo.
+func SPKI(pub crypto.PublicKey) ([]byte, error) { return x509.MarshalPKIXPublicKey(pub) }
+
+// KeyID is SHA-256 of the SPKI, the key id everywhere.
+func KeyID(pub crypto.PublicKey) ([32]byte, error) {
+	spki, err := SPKI(pub)
+	if err != nil {
+		return [32]byte{}, err
+	}
+	k, err := profile.ParseSPKI(spki)
+	if err != nil {
+		return [32]byte{}, err
+	}
+	return k.ID(), nil
+}
+
+// SecondOpinion asks crypto/x509 whether it reads the certificate and its self-signature. It is advice at ingest and in tests,
+// never part of a verdict: what it accepts changes between Go releases.
+func SecondOpinion(der []byte) error {
+	c, err := x509.ParseCertificate(der)
+	if err != nil {
+		return fmt.Errorf("crypto/x509: %w", err)
+	}
+	if err := c.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature); err != nil {
+		return fmt.Errorf("crypto/x509: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,77 @@
+package reason
+
+// Rules of offline verification (400-499). Each names the one check that failed; docs/formats.md lists them in
+// the order a verifier applies them.
+const (
+	BadPolicy           Code = 400
+	BadProofFile        Code = 401
+	BadCheckpoint       Code = 402
+	WrongOrigin         Code = 403
+	NoLogSignature      Code = 404
+	QuorumNotReached    Code = 405
+	DuplicateCosigner   Code = 406
+	NotIncluded         Code = 407
+	BadExtra            Code = 408
+	NotAPublication     Code = 409
+	WrongCertificate    Code = 410
+	BadCertificateFile  Code = 411
+	EpochNotLast        Code = 420
+	NotAnEpoch          Code = 421
+	EpochMismatch       Code = 422
+	WrongChunk          Code = 423
+	BadChunk            Code = 424
+	ChunkNotInRoot      Code = 425
+	LeafNotCovered      Code = 426
+	BadCause            Code = 427
+	NoStatus            Code = 428
+	ReceiptMismatch     Code = 429
+	Stale               Code = 430
+	FromTheFuture       Code = 431
+	StatusNotChecked    Code = 432
+	UnknownCertificate  Code = 433
+	RevokedCertificate  Code = 434
+	SuspendedCert       Code = 435
+	BeforeValidity      Code = 436
+	AfterValidity       Code = 437
+	BadMemberSet        Code = 438
+	PolicyBreaksQuorum  Code = 439
+	AnswerNotTrusted    Code = 440
+	CauseStatusMismatch Code = 441
+)
+
+var verification = []Reason{
+	{BadPolicy, "bad-policy", "The policy file does not parse or has a form that is not accepted."},
+	{BadProofFile, "bad-proof-file", "The file is not a tlog-proof in its one accepted encoding."},
+	{BadCheckpoint, "bad-checkpoint", "The checkpoint inside the proof is not a valid signed note."},
+	{WrongOrigin, "wrong-origin", "The checkpoint is of another log than the policy's."},
+	{NoLogSignature, "no-log-signature", "No log key of the policy signed the checkpoint."},
+	{QuorumNotReached, "quorum-not-reached", "Fewer members than the quorum validly cosigned the checkpoint."},
+	{DuplicateCosigner, "duplicate-cosigner", "One member's cosignature appears more than once."},
+	{NotIncluded, "not-included", "The inclusion proof does not lead from the entry to the checkpoint's root."},
+	{BadExtra, "bad-extra", "The proof's extra data does not decode."},
+	{NotAPublication, "not-a-publication", "The entry proved is not the publication of a certificate."},
+	{WrongCertificate, "wrong-certificate", "The entry proved publishes another certificate."},
+	{BadCertificateFile, "bad-certificate-file", "The certificate file is not one PEM or DER certificate."},
+	{EpochNotLast, "epoch-not-last", "A status proof must prove the last leaf of its checkpoint (index = size-1)."},
+	{NotAnEpoch, "not-an-epoch", "The entry that the status proof proves is not an epoch entry."},
+	{EpochMismatch, "epoch-mismatch", "The epoch entry contradicts its place in the log."},
+	{WrongChunk, "wrong-chunk", "The status chunk is not the one that holds this leaf."},
+	{BadChunk, "bad-chunk", "The status chunk does not have 256 bytes."},
+	{ChunkNotInRoot, "chunk-not-in-root", "The path from the status chunk does not lead to the epoch's status root."},
+	{LeafNotCovered, "leaf-not-covered", "The epoch does not cover this leaf; get a newer status."},
+	{BadCause, "bad-cause", "The entry named as the cause of the status does not prove it."},
+	{NoStatus, "no-status", "The leaf has no status: it is not a publication."},
+	{ReceiptMismatch, "receipt-mismatch", "Receipt and status do not speak of the same leaf."},
+	{Stale, "stale", "The status is older than allowed; get a newer one."},
+	{FromTheFuture, "from-the-future", "The cosignature times are ahead of this machine's clock."},
+	{StatusNotChecked, "status-not-checked", "The certificate was published; whether it still stands was not checked."},
+	{UnknownCertificate, "unknown-certificate", "The node says that it knows no such certificate. That is told, not proved."},
+	{RevokedCertificate, "revoked", "The certificate is revoked."},
+	{SuspendedCert, "suspended", "The certificate is suspended."},
+	{BeforeValidity, "not-yet-valid", "The certificate's validity has not begun."},
+	{AfterValidity, "validity-ended", "The certificate's validity has ended."},
+	{BadMemberSet, "bad-member-set", "A member-set document does not decode or does not follow from the one before."},
+	{PolicyBreaksQuorum, "policy-breaks-quorum", "The policy's quorum is not more than two thirds of its members."},
+	{AnswerNotTrusted, "answer-not-trusted", "The node's answer is not what was asked for, or does not verify."},
+	{CauseStatusMismatch, "cause-status-mismatch", "The proved cause gives the leaf another status than the chunk."},
+}

@@ -1,0 +1,362 @@
+// Package api is the HTTP face of a ledger.Reader and ledger.Submitter: /v1/<channel>/... for clients and
+// /log/<channel>/<n>/... for anyone who reads the log (C2SP tlog-tiles). ledger/client is its other end.
+//
+// Every refusal is an RFC 9457 problem with a reason code. It must never answer from anything but the two
+// interfaces, and must bound every body before reading it.
+package api
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/quorate-pki/quorate/internal/problem"
+	"github.com/quorate-pki/quorate/internal/reason"
+	"github.com/quorate-pki/quorate/ledger"
+	"github.com/quorate-pki/quorate/ledger/tlog"
+)
+
+// Config of a handler for one channel.
+type Config struct {
+	Channel string // the channel's name in paths
+	Log     string // the number of its current log in paths, "0"
+	Reader  ledger.Reader
+	Submit  ledger.Submitter
+	Wait    time.Duration // how long a submission waits for finality; default 30 s
+	Logger  *slog.Logger  // required
+}
+
+// New returns a handler for /v1/<channel>/ and /log/<channel>/<n>/ of one channel.
+func New(cfg Config) http.Handler {
+	if cfg.Wait == 0 {
+		cfg.Wait = 30 * time.Second
+	}
+	a := &api{cfg}
+	r := chi.NewRouter()
+	r.NotFound(func(w http.ResponseWriter, _ *http.Request) { problem.Write(w, reason.New(reason.NotFound, "")) })
+	r.MethodNotAllowed(func(w http.ResponseWriter, _ *http.Request) {
+		problem.Write(w, reason.New(reason.MethodNotAllowed, ""))
+	})
+	r.Route("/v1/{channel}", func(r chi.Router) {
+		r.Use(a.ours)
+		r.Get("/", a.wrap(a.head))
+		r.Get("/checkpoint", a.wrap(a.checkpoint))
+		r.Post("/transactions", a.wrap(a.submit))
+		r.Get("/transactions/{id}", a.wrap(a.result))
+		r.Post("/judge", a.wrap(a.judge))
+		r.Get("/entries/{index}", a.wrap(a.entry))
+		r.Get("/receipts/{index}", a.wrap(a.receipt))
+		r.Post("/receipts", a.wrap(a.receipts))
+		r.Get("/status/{index}", a.wrap(a.status))
+		r.Get("/records/{kind}", a.wrap(a.records))
+	})
+	r.Route("/log/{channel}/{log}", func(r chi.Router) {
+		r.Use(a.ours)
+		r.Get("/checkpoint", a.wrap(a.checkpoint))
+		r.Get("/tile/*", a.wrap(a.tile))
+	})
+	return r
+}
+
+type api struct{ cfg Config }
+
+// ours refuses other channels and logs.
+func (a *api) ours(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if c := chi.URLParam(r, "channel"); c != a.cfg.Channel {
+			problem.Write(w, reason.New(reason.UnknownChannel, "%q", c))
+			return
+		}
+		if l := chi.URLParam(r, "log"); l != "" && l != a.cfg.Log {
+			problem.Write(w, reason.New(reason.NotFound, "log %q", l))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// wrap maps errors to problems: the one switch at this edge.
+func (a *api) wrap(h func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		err := h(w, r)
+		if err == nil {
+			return
+		}
+		refusal, ok := errors.AsType[*reason.Error](err)
+		switch {
+		case ok:
+		case errors.Is(err, ledger.ErrNotFound):
+			refusal = reason.New(reason.NotFound, "")
+		case errors.Is(err, ledger.ErrBusy):
+			refusal = reason.New(reason.Busy, "")
+		case errors.Is(err, ledger.ErrStopping):
+			refusal = reason.New(reason.Stopping, "")
+		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+			refusal = reason.New(reason.Timeout, "")
+		default:
+			a.cfg.Logger.Error("answering a request", "path", r.URL.Path, "err", err)
+			refusal = reason.New(reason.Internal, "")
+		}
+		problem.Write(w, refusal)
+	}
+}
+
+// Head is the JSON form of the newest checkpoint's facts.
+type Head struct {
+	Channel string    `json:"channel"` // id, hex
+	Origin  string    `json:"origin"`
+	Height  uint64    `json:"height"`
+	Size    uint64    `json:"size"`
+	Root    string    `json:"root"` // hex
+	Time    time.Time `json:"time"`
+}
+
+func (a *api) head(w http.ResponseWriter, r *http.Request) error {
+	h, err := a.cfg.Reader.Head(r.Context())
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, Head{hex.EncodeToString(h.Channel[:]), h.Origin, h.Height, h.Size, hex.EncodeToString(h.Root[:]), h.Time})
+}
+
+func (a *api) checkpoint(w http.ResponseWriter, r *http.Request) error {
+	h, err := a.cfg.Reader.Head(r.Context())
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-cache")
+	_, err = w.Write(h.Note)
+	return err
+}
+
+// Verdict is one operation's outcome as JSON.
+type Verdict struct {
+	Code   reason.Code `json:"code"`
+	Reason string      `json:"reason"`
+	Leaf   *uint64     `json:"leaf,omitempty"`
+}
+
+// Result is a transaction's outcome as JSON.
+type Result struct {
+	ID       string    `json:"id"` // hex
+	Leaf     uint64    `json:"leaf"`
+	Height   uint64    `json:"height"`
+	Verdicts []Verdict `json:"verdicts"`
+}
+
+func verdicts(in []ledger.Verdict) []Verdict {
+	out := []Verdict{}
+	for _, v := range in {
+		j := Verdict{Code: v.Code, Reason: v.Code.String()}
+		if v.Code.OK() && v.Leaf != 0 {
+			j.Leaf = &v.Leaf
+		}
+		out = append(out, j)
+	}
+	return out
+}
+
+func (a *api) submit(w http.ResponseWriter, r *http.Request) error {
+	raw, err := body(w, r, ledger.MaxSubmission)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), a.cfg.Wait)
+	defer cancel()
+	res, err := a.cfg.Submit.Submit(ctx, raw)
+	if err != nil {
+		return err
+	}
+	return writeResult(w, res)
+}
+
+func writeResult(w http.ResponseWriter, res ledger.Result) error {
+	return writeJSON(w, Result{hex.EncodeToString(res.ID[:]), res.Leaf, res.Height, verdicts(res.Verdicts)})
+}
+
+func (a *api) result(w http.ResponseWriter, r *http.Request) error {
+	id, err := ledger.ParseHash(chi.URLParam(r, "id"))
+	if err != nil {
+		return reason.New(reason.BadRequest, "%v", err)
+	}
+	res, err := a.cfg.Reader.Result(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	return writeResult(w, res)
+}
+
+func (a *api) judge(w http.ResponseWriter, r *http.Request) error {
+	raw, err := body(w, r, ledger.MaxSubmission)
+	if err != nil {
+		return err
+	}
+	v, err := a.cfg.Submit.Judge(r.Context(), raw)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, struct {
+		Verdicts []Verdict `json:"verdicts"`
+	}{verdicts(v)})
+}
+
+func index(r *http.Request) (uint64, error) {
+	s := chi.URLParam(r, "index")
+	n, err := strconv.ParseUint(s, 10, 63)
+	if err != nil || strconv.FormatUint(n, 10) != s {
+		return 0, reason.New(reason.BadRequest, "%q is no leaf index", s)
+	}
+	return n, nil
+}
+
+func (a *api) entry(w http.ResponseWriter, r *http.Request) error {
+	i, err := index(r)
+	if err != nil {
+		return err
+	}
+	e, err := a.cfg.Reader.Entry(r.Context(), i)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/cbor")
+	_, err = w.Write(e)
+	return err
+}
+
+func (a *api) receipt(w http.ResponseWriter, r *http.Request) error {
+	i, err := index(r)
+	if err != nil {
+		return err
+	}
+	p, err := a.cfg.Reader.Receipt(r.Context(), i)
+	return writeProof(w, p, err)
+}
+
+func (a *api) status(w http.ResponseWriter, r *http.Request) error {
+	i, err := index(r)
+	if err != nil {
+		return err
+	}
+	s, err := a.cfg.Reader.Status(r.Context(), i)
+	return writeProof(w, s.Proof, err)
+}
+
+func writeProof(w http.ResponseWriter, p []byte, err error) error {
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-cache")
+	_, err = w.Write(p)
+	return err
+}
+
+// Leaves asks for several receipts at once; Receipts answers in the same order.
+type (
+	Leaves struct {
+		Leaves []uint64 `json:"leaves"` // at most 1,024
+	}
+	Receipts struct {
+		Receipts []string `json:"receipts"`
+	}
+)
+
+func (a *api) receipts(w http.ResponseWriter, r *http.Request) error {
+	raw, err := body(w, r, 64<<10)
+	if err != nil {
+		return err
+	}
+	var q Leaves
+	if err := json.Unmarshal(raw, &q); err != nil || len(q.Leaves) > ledger.MaxOperations {
+		return reason.New(reason.BadRequest, "at most %d leaves", ledger.MaxOperations)
+	}
+	out := Receipts{Receipts: []string{}}
+	for _, i := range q.Leaves {
+		p, err := a.cfg.Reader.Receipt(r.Context(), i)
+		if err != nil {
+			return err
+		}
+		out.Receipts = append(out.Receipts, string(p))
+	}
+	return writeJSON(w, out)
+}
+
+// maxRecords bounds one answer of records; the next page starts after the last key.
+const maxRecords = 1000
+
+// Record is a record as JSON.
+type Record struct {
+	Key   string `json:"key"`   // hex
+	Value string `json:"value"` // hex of the record's canonical CBOR
+}
+
+// Records is a page of records.
+type Records struct {
+	Records []Record `json:"records"`
+	More    bool     `json:"more"` // the same prefix has more: ask again with ?after=<last key>
+}
+
+func (a *api) records(w http.ResponseWriter, r *http.Request) error {
+	kind := chi.URLParam(r, "kind")
+	prefix, err := hex.DecodeString(r.URL.Query().Get("prefix"))
+	if err != nil || len(kind) != 1 {
+		return reason.New(reason.BadRequest, "kind is one letter, prefix hexadecimal")
+	}
+	after := r.URL.Query().Get("after")
+	out := Records{Records: []Record{}}
+	for rec, err := range a.cfg.Reader.Records(r.Context(), ledger.RecordKind(kind[0]), prefix) {
+		if err != nil {
+			return err
+		}
+		key := hex.EncodeToString(rec.Key)
+		if key <= after && after != "" {
+			continue
+		}
+		if len(out.Records) == maxRecords {
+			out.More = true
+			break
+		}
+		out.Records = append(out.Records, Record{key, hex.EncodeToString(rec.Value)})
+	}
+	return writeJSON(w, out)
+}
+
+func (a *api) tile(w http.ResponseWriter, r *http.Request) error {
+	t, err := tlog.ParseTilePath("tile/" + chi.URLParam(r, "*"))
+	if err != nil {
+		return reason.New(reason.NotFound, "%v", err)
+	}
+	data, err := a.cfg.Reader.Tile(r.Context(), t)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+	_, err = w.Write(data)
+	return err
+}
+
+func body(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return nil, reason.New(reason.TooLarge, "at most %d bytes", limit)
+	}
+	if err != nil {
+		return nil, reason.New(reason.BadRequest, "reading the body")
+	}
+	return raw, nil
+}
+
+func writeJSON(w http.ResponseWriter, v any) error {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	return json.NewEncoder(w).Encode(v)
+}

@@ -1,0 +1,135 @@
+package client
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"github.com/quorate-pki/quorate/ca/profile"
+	"github.com/quorate-pki/quorate/internal/reason"
+	"github.com/quorate-pki/quorate/ledger"
+	"github.com/quorate-pki/quorate/ledger/api"
+	"github.com/quorate-pki/quorate/verify"
+)
+
+// Channel returns the channel id, proved: it is the hash of the transaction in leaf 0 of the cosigned log. Without
+// the proof, a node could have a transaction signed for another channel.
+func (c *Client) Channel(ctx context.Context) (ledger.Hash, error) {
+	raw, err := c.Receipt(ctx, 0)
+	if err != nil {
+		return ledger.Hash{}, err
+	}
+	proof, _, entry, err := verify.Entry(c.cfg.Policy, raw, nil)
+	if err != nil {
+		return ledger.Hash{}, err
+	}
+	e, err := ledger.ParseEntry(entry)
+	if err != nil || e.Tx == nil || proof.Index != 0 {
+		return ledger.Hash{}, untrusted("leaf 0 is not the founding transaction")
+	}
+	env, err := ledger.ParseEnvelope(e.Tx.Envelope, ledger.ForLedger)
+	if err != nil {
+		return ledger.Hash{}, untrusted("leaf 0: %v", err)
+	}
+	return env.ID, nil
+}
+
+// Found is a certificate's place in the log, proved.
+type Found struct {
+	*verify.Published
+	Receipt []byte
+}
+
+// Find looks a certificate up and proves that it was published. ledger.ErrNotFound is told, not proved.
+func (c *Client) Find(ctx context.Context, der []byte) (*Found, error) {
+	cert, err := profile.Parse(der)
+	if err != nil {
+		return nil, err
+	}
+	spki, want := ledger.Sum(cert.SPKI), sha256.Sum256(der)
+	for rec, err := range c.Records(ctx, ledger.RecordKey, spki[:]) {
+		if err != nil {
+			return nil, err
+		}
+		var k ledger.KeyRecord
+		if err := ledger.Decode(rec.Value, &k); err != nil {
+			return nil, untrusted("a key record: %v", err)
+		}
+		for _, info := range k.Certificates {
+			if info.DER == want {
+				return c.Published(ctx, info.Leaf, der)
+			}
+		}
+	}
+	return nil, ledger.ErrNotFound
+}
+
+// Published fetches and verifies the receipt of a certificate at a leaf.
+func (c *Client) Published(ctx context.Context, leaf uint64, der []byte) (*Found, error) {
+	raw, err := c.Receipt(ctx, leaf)
+	if err != nil {
+		return nil, err
+	}
+	return c.check(raw, leaf, der)
+}
+
+func (c *Client) check(receipt []byte, leaf uint64, der []byte) (*Found, error) {
+	p, err := verify.Receipt(c.cfg.Policy, receipt, der)
+	if err != nil {
+		return nil, err
+	}
+	if p.Leaf != leaf {
+		return nil, untrusted("asked for leaf %d, got a proof of leaf %d", leaf, p.Leaf)
+	}
+	return &Found{Published: p, Receipt: receipt}, nil
+}
+
+// Receipts fetches and verifies many receipts at once: of certificate ders[i] at leaves[i].
+func (c *Client) Receipts(ctx context.Context, leaves []uint64, ders [][]byte) ([]*Found, error) {
+	q, err := json.Marshal(api.Leaves{Leaves: leaves})
+	if err != nil {
+		return nil, err
+	}
+	raw, err := c.do(ctx, http.MethodPost, c.v1("/receipts"), "application/json", q)
+	if err != nil {
+		return nil, translate(err)
+	}
+	var got api.Receipts
+	if err := json.Unmarshal(raw, &got); err != nil || len(got.Receipts) != len(leaves) {
+		return nil, untrusted("asked for %d receipts, got %d", len(leaves), len(got.Receipts))
+	}
+	out := make([]*Found, len(leaves))
+	for i, r := range got.Receipts {
+		if out[i], err = c.check([]byte(r), leaves[i], ders[i]); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// Standing is a leaf's verified status and its proof.
+type Standing struct {
+	*verify.Standing
+	Proof []byte
+}
+
+// Standing fetches and verifies a leaf's status. Its age is the caller's to judge.
+func (c *Client) Standing(ctx context.Context, leaf uint64) (*Standing, error) {
+	a, err := c.Status(ctx, leaf)
+	if err != nil {
+		return nil, err
+	}
+	s, err := verify.Status(c.cfg.Policy, a.Proof, leaf)
+	if err != nil {
+		return nil, err
+	}
+	return &Standing{s, a.Proof}, nil
+}
+
+// IsAnswer reports whether an error is an answer (a refusal or an unverifiable answer) rather than the lack of one.
+func IsAnswer(err error) bool {
+	_, ok := reason.CodeOf(err)
+	return ok && !errors.Is(err, ErrNoNode)
+}

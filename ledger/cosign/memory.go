@@ -1,0 +1,134 @@
+// Package cosign keeps a member's cosigning key honest: the signer memory, one durable record of the newest
+// statement the key ever signed. Specification: C2SP tlog-cosignature; the witness rule "persist before
+// responding, check and persist atomically" of C2SP tlog-witness.
+//
+// It must never return a signature whose statement is not durable in the memory, nor sign anything that
+// contradicts it: a smaller tree, another root at the same size, an earlier time.
+package cosign
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/quorate-pki/quorate/internal/durable"
+	"github.com/quorate-pki/quorate/ledger"
+	"github.com/quorate-pki/quorate/ledger/commit"
+	"github.com/quorate-pki/quorate/ledger/tlog"
+)
+
+// What the caller must do.
+var (
+	// ErrMissing: there is no memory where there must be one. The key may have signed what this machine does not
+	// know; rejoin, or rotate the key.
+	ErrMissing = errors.New("the signer memory is missing")
+	// ErrContradiction: signing this would contradict what the key signed before. Never retry.
+	ErrContradiction = errors.New("contradicts what this key signed before")
+)
+
+// maxFile bounds the memory file: a few hundred bytes, and room for a vote and a seal.
+const maxFile = 1 << 16
+
+// Config of a Signer.
+type Config struct {
+	FS      vfs.FS
+	Path    string // of the memory file
+	Key     ed25519.PrivateKey
+	Name    string // cosigner name, <consortium>/<member>
+	Origin  string // of the log
+	Channel ledger.Hash
+	// Inception creates the memory of a key that never signed. Danger: with a key that did sign, this forgets
+	// what; only the founding of a channel sets it.
+	Inception bool
+}
+
+// Signer is a cosigning key with its memory. Not safe for concurrent use.
+type Signer struct {
+	cfg  Config
+	last *commit.Signed
+}
+
+// record is the memory file: canonical CBOR.
+type record struct {
+	Version   uint64      `cbor:"1,keyasint"`
+	Channel   ledger.Hash `cbor:"2,keyasint"`
+	Log       uint64      `cbor:"3,keyasint"`
+	Height    uint64      `cbor:"4,keyasint"`
+	Size      uint64      `cbor:"5,keyasint"`
+	Root      ledger.Hash `cbor:"6,keyasint"`
+	Header    ledger.Hash `cbor:"7,keyasint"`
+	Time      uint64      `cbor:"8,keyasint"`
+	Signature []byte      `cbor:"9,keyasint"`
+	Vote      []byte      `cbor:"10,keyasint,omitempty"` // reserved
+	Seal      []byte      `cbor:"11,keyasint,omitempty"` // reserved
+}
+
+// Open reads the memory and checks that it is this key's and this channel's.
+func Open(cfg Config) (*Signer, error) {
+	s := &Signer{cfg: cfg}
+	raw, err := durable.Read(cfg.FS, cfg.Path, maxFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		if cfg.Inception {
+			return s, nil
+		}
+		return nil, fmt.Errorf("%s: %w", cfg.Path, ErrMissing)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening the signer memory: %w", err)
+	}
+	if s.last, err = Parse(raw, cfg.Channel, cfg.Origin, s.vkey()); err != nil {
+		return nil, fmt.Errorf("opening the signer memory %s: %w", cfg.Path, err)
+	}
+	return s, nil
+}
+
+func (s *Signer) vkey() tlog.VKey {
+	return tlog.VKey{Name: s.cfg.Name, Type: tlog.TypeCosignature, Public: s.cfg.Key.Public().(ed25519.PublicKey)}
+}
+
+// Parse decodes a memory file and verifies the signature inside. A memory that names no signature yet (height 0,
+// size 0) is not a thing: the file appears with the first signature.
+func Parse(raw []byte, channel ledger.Hash, origin string, key tlog.VKey) (*commit.Signed, error) {
+	var r record
+	if err := ledger.Decode(raw, &r); err != nil {
+		return nil, err
+	}
+	if r.Version != 1 || r.Channel != channel {
+		return nil, errors.New("of another version or channel")
+	}
+	sig := tlog.Signature{Name: key.Name, ID: key.ID(), Bytes: r.Signature}
+	t, ok := tlog.VerifyCosignature(tlog.Checkpoint{Origin: origin, Size: r.Size, Root: r.Root}, key, sig)
+	if !ok || t != r.Time {
+		return nil, errors.New("its signature does not verify")
+	}
+	return &commit.Signed{Statement: commit.Statement{Log: r.Log, Height: r.Height, Size: r.Size, Root: r.Root, Header: r.Header, Time: r.Time},
+		Signature: sig}, nil
+}
+
+// Last is the newest statement signed, or nil.
+func (s *Signer) Last() *commit.Signed { return s.last }
+
+// Sign cosigns a statement: check, sign, remember durably, return. When it fails the memory may be old or new,
+// so the Signer must not be used again: start from the file.
+func (s *Signer) Sign(st commit.Statement) (commit.Signed, error) {
+	if l := s.last; l != nil {
+		switch {
+		case st.Size < l.Size, st.Time < l.Time, st.Height < l.Height, st.Log < l.Log:
+			return commit.Signed{}, fmt.Errorf("size %d at time %d: %w", st.Size, st.Time, ErrContradiction)
+		case st.Size == l.Size && (st.Root != l.Root || st.Header != l.Header):
+			return commit.Signed{}, fmt.Errorf("another root at size %d: %w", st.Size, ErrContradiction)
+		}
+	}
+	cp := tlog.Checkpoint{Origin: s.cfg.Origin, Size: st.Size, Root: st.Root}
+	out := commit.Signed{Statement: st, Signature: tlog.Cosign(cp, s.cfg.Name, st.Time, s.cfg.Key)}
+	raw := ledger.Encode(record{Version: 1, Channel: s.cfg.Channel, Log: st.Log, Height: st.Height, Size: st.Size, Root: st.Root,
+		Header: st.Header, Time: st.Time, Signature: out.Signature.Bytes})
+	// A crash before the rename: never signed, nobody saw the signature. After: re-execution must give this root.
+	if err := durable.Replace(s.cfg.FS, s.cfg.Path, raw); err != nil {
+		return commit.Signed{}, fmt.Errorf("remembering a signature: %w", err)
+	}
+	s.last = &out
+	return out, nil
+}

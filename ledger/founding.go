@@ -1,0 +1,88 @@
+package ledger
+
+import (
+	"crypto/ed25519"
+	"fmt"
+)
+
+// Founding is what a genesis block says: the consortium, its members, organisations, namespaces and line keys.
+// Organisations refer to each other by name here and by id in the block.
+type Founding struct {
+	Consortium    string
+	Channel       string
+	Quorum        uint64 // 3*quorum > 2*members
+	Members       []FoundingMember
+	Organisations []Organisation
+	Namespaces    []FoundingNamespace
+	LineKeys      []FoundingLineKey
+	Nonce         [16]byte // random: it seeds the ids of the records
+	Time          Millis   // of the genesis block
+}
+
+// FoundingMember is a member; an organisation of the same name must be among the organisations.
+type FoundingMember struct {
+	Name string
+	Keys map[uint64][]byte // purpose -> SPKI
+}
+
+// FoundingNamespace is a namespace and the name of its owner.
+type FoundingNamespace struct {
+	Owner string
+	Type  uint64
+	Value string
+}
+
+// FoundingLineKey is a line key; it gets all namespaces of its owner.
+type FoundingLineKey struct {
+	Owner  string
+	Signer Signer // signs its possession
+	LineKey
+}
+
+// Found builds the signed genesis block. governance are the members' governance keys, all of them; block is the
+// block key of one member.
+func Found(f Founding, governance []Signer, block ed25519.PrivateKey) ([]byte, error) {
+	seed := GenesisSeed(f.Nonce)
+	// Positions: the consortium, then the organisations, namespaces and line keys in order.
+	orgs := map[string]OrgID{}
+	for i, o := range f.Organisations {
+		orgs[o.Name] = RecordID(seed, uint16(1+i))
+	}
+	set := MemberSet{Version: 1, Consortium: f.Consortium, Channel: f.Channel, Number: 1, Quorum: f.Quorum}
+	for i, m := range f.Members {
+		set.Members = append(set.Members, Member{Number: uint64(i + 1), Name: m.Name, Org: orgs[m.Name], Keys: m.Keys})
+	}
+	if err := set.check(); err != nil {
+		return nil, fmt.Errorf("founding: %w", err)
+	}
+	bodies := [][]byte{EncodeBody(OpConsortium, Consortium{Name: f.Consortium, Channel: f.Channel, RuleVersion: 1, MemberSet: Encode(set)})}
+	for _, o := range f.Organisations {
+		bodies = append(bodies, EncodeBody(OpOrganisation, o))
+	}
+	owned := map[string][]OrgID{}
+	for i, n := range f.Namespaces {
+		owned[n.Owner] = append(owned[n.Owner], RecordID(seed, uint16(1+len(f.Organisations)+i)))
+		bodies = append(bodies, EncodeBody(OpNamespace, Namespace{Owner: orgs[n.Owner], Type: n.Type, Value: n.Value, Control: "founding"}))
+	}
+	for _, l := range f.LineKeys {
+		k := l.LineKey
+		k.Owner, k.Namespaces, k.Alg = orgs[l.Owner], owned[l.Owner], l.Signer.Alg()
+		sig, err := l.Signer.SignCOSE(PossessionMessage(k.Owner, k.SPKI))
+		if err != nil {
+			return nil, fmt.Errorf("founding: line key of %s: %w", l.Owner, err)
+		}
+		k.Possession = sig
+		bodies = append(bodies, EncodeBody(OpLineKey, k))
+	}
+	tx := Tx{Expiry: f.Time + MaxExpiryAhead, Mode: AllOrNothing, Nonce: f.Nonce}
+	sub, err := SignTx(tx, bodies, ForLedger, governance...)
+	if err != nil {
+		return nil, fmt.Errorf("founding: %w", err)
+	}
+	parsed, err := ParseSubmission(sub.Encode(), ForLedger)
+	if err != nil {
+		return nil, fmt.Errorf("founding: %w", err)
+	}
+	h := &Header{Version: 1, Payload: PayloadHash([]*Parsed{parsed}), Time: f.Time, Proposer: Sum(Ed25519SPKI(block.Public().(ed25519.PublicKey)))}
+	return EncodeBlock(SignHeader(h, block), []*Parsed{parsed}), nil
+}

@@ -1,0 +1,108 @@
+package node
+
+import (
+	"context"
+	"crypto/ed25519"
+	"fmt"
+
+	"github.com/quorate-pki/quorate/ledger"
+	"github.com/quorate-pki/quorate/ledger/commit"
+	"github.com/quorate-pki/quorate/ledger/order"
+	"github.com/quorate-pki/quorate/ledger/state"
+)
+
+// app is the node as its orderer sees it.
+type app struct{ n *Node }
+
+var _ order.App = app{}
+
+// Last implements order.App.
+func (a app) Last() order.Ordered {
+	v, err := a.n.acquire()
+	if err != nil {
+		return order.Ordered{}
+	}
+	defer v.release()
+	ch := v.state.Channel()
+	return order.Ordered{Ref: order.Ref{Height: ch.Height, Hash: ch.Header, View: ch.View}, Index: ch.Height}
+}
+
+// Assemble implements order.App (step 2 of the commit path).
+func (a app) Assemble(ctx context.Context, prev order.Ref, view uint64, txs [][]byte) (block []byte, ref order.Ref, err error) {
+	err = a.n.run(ctx, func() error {
+		block, ref, err = a.n.assemble(prev, view, txs)
+		return err
+	})
+	return block, ref, err
+}
+
+func (n *Node) assemble(prev order.Ref, view uint64, txs [][]byte) ([]byte, order.Ref, error) {
+	head := n.machine.Head()
+	ch := head.Channel()
+	if ch.Header != prev.Hash {
+		return nil, order.Ref{}, fmt.Errorf("the orderer builds on height %d, this node is at %d", prev.Height, ch.Height)
+	}
+	now := max(ledger.MillisOf(n.cfg.Now()), ch.Time+1)
+	var in []*ledger.Parsed
+	seen := map[ledger.Hash]bool{}
+	for _, raw := range txs {
+		tx, err := ledger.ParseSubmission(raw, ledger.ForLedger)
+		if err != nil {
+			n.cfg.Log.Error("the pool held what does not parse", "err", err)
+			continue
+		}
+		if seen[tx.ID] {
+			continue
+		}
+		seen[tx.ID] = true
+		no, err := state.CheckTransaction(head, tx, now, n.sigs)
+		if err != nil {
+			return nil, order.Ref{}, err
+		}
+		if no != nil {
+			n.dropped(tx.ID, no)
+			continue
+		}
+		in = append(in, tx)
+	}
+	if len(in) == 0 {
+		return nil, order.Ref{}, order.ErrNothing
+	}
+	h := &ledger.Header{Version: 1, Channel: ch.Channel, Log: ch.Log, Height: ch.Height + 1, View: view, Previous: ch.Header,
+		Payload: ledger.PayloadHash(in), Time: now, Proposer: ledger.Sum(ledger.Ed25519SPKI(n.cfg.BlockKey.Public().(ed25519.PublicKey)))}
+	signed := ledger.SignHeader(h, n.cfg.BlockKey)
+	return ledger.EncodeBlock(signed, in), order.Ref{Height: h.Height, Hash: signed.Hash(), View: view}, nil
+}
+
+// Validate implements order.App (step 3).
+func (a app) Validate(_ context.Context, view uint64, raw []byte) error {
+	b, err := ledger.ParseBlock(raw)
+	if err != nil {
+		return err
+	}
+	if b.Header.View != view {
+		return fmt.Errorf("a block of view %d in view %d", b.Header.View, view)
+	}
+	if _, key := a.n.members.ByBlockKey(b.Header.Proposer); key == nil || !b.Signed.VerifiedBy(key) {
+		return fmt.Errorf("height %d is not signed by a member's block key", b.Header.Height)
+	}
+	if b.Header.Time > ledger.MillisOf(a.n.cfg.Now())+ledger.MaxTimeAhead {
+		return fmt.Errorf("height %d is ahead of this node's clock", b.Header.Height)
+	}
+	return nil
+}
+
+// Deliver implements order.App (step 4).
+func (a app) Deliver(ctx context.Context, o order.Ordered) (order.Members, error) {
+	b, err := ledger.ParseBlock(o.Block)
+	if err != nil {
+		return order.Members{}, err
+	}
+	err = a.n.run(ctx, func() error { return a.n.step(commit.Deliver{Block: b, Index: o.Index}) })
+	return order.Members{Set: a.n.members}, err
+}
+
+// Fetch implements order.App. One member alone has nobody to fetch from, and is never behind.
+func (a app) Fetch(context.Context, uint64) (order.Ordered, error) {
+	return order.Ordered{}, fmt.Errorf("there is no peer to catch up from")
+}

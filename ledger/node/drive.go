@@ -1,0 +1,204 @@
+package node
+
+import (
+	"fmt"
+	"path"
+	"time"
+
+	"github.com/quorate-pki/quorate/internal/durable"
+	"github.com/quorate-pki/quorate/ledger"
+	"github.com/quorate-pki/quorate/ledger/commit"
+	"github.com/quorate-pki/quorate/ledger/state"
+	"github.com/quorate-pki/quorate/ledger/tlog"
+)
+
+// step feeds the machine and performs what it asks for, on the loop. The first error is for good: what is in
+// memory may be ahead of the disk, so the node answers what is final, takes nothing more, and is started again.
+func (n *Node) step(in commit.Input) error {
+	if err := n.failed(); err != nil {
+		return err
+	}
+	queue := []commit.Input{in}
+	for len(queue) > 0 {
+		out, err := n.machine.Step(queue[0], ledger.MillisOf(n.cfg.Now()))
+		queue = queue[1:]
+		if err != nil {
+			return n.fail(err)
+		}
+		for _, o := range out {
+			next, err := n.perform(o)
+			if err != nil {
+				return n.fail(err)
+			}
+			if next != nil {
+				queue = append(queue, next)
+			}
+		}
+	}
+	return nil
+}
+
+func (n *Node) failed() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.failure
+}
+
+func (n *Node) fail(err error) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.failure = err
+	for id, ws := range n.waiters {
+		for _, w := range ws {
+			w <- answer{err: fmt.Errorf("%w: %w", ledger.ErrStopping, err)}
+		}
+		delete(n.waiters, id)
+	}
+	return err
+}
+
+// perform does one output and returns what to tell the machine of it.
+func (n *Node) perform(o commit.Output) (commit.Input, error) {
+	switch o := o.(type) {
+	case commit.Sign:
+		s, err := n.signer.Sign(o.Statement)
+		if err != nil {
+			return nil, err
+		}
+		return commit.Remembered{Signed: s}, nil
+	case commit.Release:
+		return nil, nil // a one-member consortium has no peers
+	case commit.Finalise:
+		return n.finalise(o)
+	case commit.Refresh:
+		return nil, n.refresh(o)
+	case commit.Repool:
+		n.cfg.Log.Warn("a block had no effect", "why", o.Why)
+		n.answerRefused(o.Txs, o.Why)
+		return nil, nil
+	case commit.Diverged:
+		n.cfg.Log.Error("DIVERGED: this node signs nothing any more and serves what is final", "why", o.Why)
+		return nil, nil
+	}
+	return nil, fmt.Errorf("no way to perform %T", o)
+}
+
+// finalise is step 8 of the commit path.
+func (n *Node) finalise(o commit.Finalise) (commit.Input, error) {
+	last := o.Blocks[len(o.Blocks)-1]
+	var leaves [][]byte
+	for _, p := range o.Blocks {
+		leaves = append(leaves, p.Leaves...)
+	}
+	if err := n.tiles.append(leaves); err != nil {
+		return nil, fmt.Errorf("writing height %d: %w", last.Block.Header.Height, err)
+	}
+	// A crash here: bytes beyond the index's size; ignored, and rewritten identical.
+	note := n.note(o.Checkpoint, o.Cosigners)
+	f := &Final{Version: 1, Height: last.Block.Header.Height, Size: o.Checkpoint.Size, Root: o.Checkpoint.Root, Index: last.Index,
+		View: last.Block.Header.View, Header: last.Block.Hash, Checkpoint: note}
+	if err := n.store.commit(o.Blocks, f); err != nil {
+		return nil, fmt.Errorf("committing height %d: %w", f.Height, err)
+	}
+	// A crash here: the checkpoint file is rewritten from the batch.
+	n.lastIndex = f.Index
+	if err := n.writeCheckpoint(note); err != nil {
+		return nil, err
+	}
+	if err := n.publish(note, last.State); err != nil {
+		return nil, err
+	}
+	for _, p := range o.Blocks {
+		n.answerFinal(p)
+	}
+	return commit.Persisted{Height: f.Height}, nil
+}
+
+// refresh publishes the final checkpoint with newer cosignatures. The index keeps the older ones: a crash loses
+// freshness, which the next signature brings back, and nothing else.
+func (n *Node) refresh(o commit.Refresh) error {
+	if len(o.Cosigners) < n.policy.Quorum {
+		return nil
+	}
+	note := n.note(o.Checkpoint, o.Cosigners)
+	st := n.machine.Final()
+	if len(n.lastNote) == 0 {
+		// The first checkpoint, of genesis: from here on the signer memory must exist.
+		ch := st.Channel()
+		f := &Final{Version: 1, Height: ch.Height, Size: o.Checkpoint.Size, Root: o.Checkpoint.Root, View: ch.View, Header: ch.Header, Checkpoint: note}
+		if err := n.store.commit(nil, f); err != nil {
+			return err
+		}
+	}
+	if err := n.writeCheckpoint(note); err != nil {
+		return err
+	}
+	return n.publish(note, st)
+}
+
+func (n *Node) note(cp tlog.Checkpoint, cosigners []tlog.Signature) []byte {
+	return tlog.FormatNote(cp, append([]tlog.Signature{tlog.SignCheckpoint(cp, n.policy.Origin, n.cfg.LogKey)}, cosigners...))
+}
+
+func (n *Node) writeCheckpoint(note []byte) error {
+	return durable.Replace(n.cfg.FS, path.Join(logDir(n.cfg.Dir, 0), "checkpoint"), note)
+}
+
+// publish shows readers a new checkpoint.
+func (n *Node) publish(note []byte, st *state.State) error {
+	v, err := n.policy.Verify(note)
+	if err != nil {
+		return fmt.Errorf("publishing a checkpoint: %w", err)
+	}
+	ch := st.Channel()
+	next := &view{state: st, snap: n.store.db.NewSnapshot(), head: ledger.Head{Channel: ch.Channel, Origin: v.Origin, Height: ch.Height,
+		Size: v.Size, Root: v.Root, Note: note, Time: time.Unix(int64(v.Time), 0).UTC()}}
+	next.refs.Store(1)
+	n.mu.Lock()
+	old := n.view
+	n.view = next
+	n.mu.Unlock()
+	n.lastNote = note
+	if old != nil {
+		old.release()
+	}
+	return nil
+}
+
+// acquire returns the newest view; release it.
+func (n *Node) acquire() (*view, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.view == nil || n.closing {
+		return nil, ledger.ErrStopping
+	}
+	n.view.refs.Add(1)
+	return n.view, nil
+}
+
+func (n *Node) answer(id ledger.Hash, a answer) {
+	n.mu.Lock()
+	ws := n.waiters[id]
+	delete(n.waiters, id)
+	n.mu.Unlock()
+	for _, w := range ws {
+		w <- a
+	}
+}
+
+// answerFinal tells the waiters of a block (step 9).
+func (n *Node) answerFinal(p *commit.Pending) {
+	for _, r := range p.Results {
+		n.answer(r.ID, answer{result: r})
+	}
+	for _, r := range p.Refused {
+		n.answer(r.ID, answer{err: r.Why})
+	}
+}
+
+// answerRefused tells the waiters of a block that had no effect to send again.
+func (n *Node) answerRefused(txs []*ledger.Parsed, why error) {
+	for _, t := range txs {
+		n.answer(t.ID, answer{err: fmt.Errorf("%w: %w", ledger.ErrBusy, why)})
+	}
+}

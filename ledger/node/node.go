@@ -1,0 +1,347 @@
+// Package node is one member's node for one channel: it drives the commit path's outputs to disk and answers
+// readers. See DESIGN.md beside this file for the flow and every crash point.
+//
+// It promises that whatever Submit returned is durable and provable for ever, that readers see final state only,
+// and that it stops rather than guess when the disk fails. It must never decide anything that ledger/state or
+// ledger/commit decide.
+package node
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path"
+	"sync"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/quorate-pki/quorate/internal/durable"
+	"github.com/quorate-pki/quorate/ledger"
+	"github.com/quorate-pki/quorate/ledger/commit"
+	"github.com/quorate-pki/quorate/ledger/cosign"
+	"github.com/quorate-pki/quorate/ledger/order"
+	"github.com/quorate-pki/quorate/ledger/state"
+	"github.com/quorate-pki/quorate/ledger/tlog"
+)
+
+// Config of a node.
+type Config struct {
+	FS      vfs.FS // file system of everything the node writes
+	Dir     string // the node's own directory
+	Genesis []byte // the signed genesis block
+	Member  string // this member's name
+
+	LogKey       ed25519.PrivateKey // signs checkpoints under the origin's name
+	CosigningKey ed25519.PrivateKey // cosigns checkpoints
+	BlockKey     ed25519.PrivateKey // signs headers
+
+	Now    func() time.Time // the clock; required
+	Log    *slog.Logger     // required
+	Resign time.Duration    // how often the last signature is renewed; default 30 s
+	Tick   time.Duration    // how often time is looked at; default 1 s
+}
+
+// ErrNotInitialised: the directory was never initialised, or was wiped. A wiped member rejoins; it must not start
+// afresh under the same keys.
+var ErrNotInitialised = errors.New("the node's directory is not initialised")
+
+// Node is a running node. It implements ledger.Reader and ledger.Submitter. Safe for concurrent use.
+type Node struct {
+	cfg     Config
+	policy  *tlog.Policy
+	members *ledger.MemberSet
+	lock    io.Closer
+	store   *store
+	tiles   *tileFiles
+	signer  *cosign.Signer
+	sigs    *sigCache
+	engine  order.Orderer
+
+	work chan func() // runs on the loop, which owns what follows
+	quit chan struct{}
+	done chan struct{}
+
+	machine   *commit.Machine
+	lastNote  []byte
+	lastIndex uint64
+
+	mu      sync.Mutex // guards what follows
+	view    *view
+	waiters map[ledger.Hash][]chan answer
+	failure error
+	closing bool
+}
+
+type answer struct {
+	result ledger.Result
+	err    error
+}
+
+// Init creates a node's directory at genesis. It refuses a directory that holds anything. A crash inside leaves a
+// directory that Open refuses; whoever founds a member makes it in a place that a rename makes real.
+func Init(cfg Config) error {
+	if err := durable.MkdirAll(cfg.FS, path.Dir(cfg.Dir), cfg.Dir); err != nil {
+		return err
+	}
+	names, err := cfg.FS.List(cfg.Dir)
+	if err != nil || len(names) > 0 {
+		return fmt.Errorf("initialising %s: it holds files already (%v)", cfg.Dir, err)
+	}
+	x, err := executeGenesis(cfg.Genesis)
+	if err != nil {
+		return fmt.Errorf("initialising a node: %w", err)
+	}
+	if err := durable.Replace(cfg.FS, path.Join(cfg.Dir, genesisName), cfg.Genesis); err != nil {
+		return err
+	}
+	t, err := openTileFiles(cfg.FS, cfg.Dir, logDir(cfg.Dir, 0), 0)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(t.append(x.Leaves), t.close()); err != nil {
+		return err
+	}
+	s, err := openStore(cfg.FS, cfg.Dir, cfg.Log, false)
+	if err != nil {
+		return err
+	}
+	f := &Final{Version: 1, Size: x.State.Size(), Root: x.State.Root(), Header: x.State.Channel().Header, Checkpoint: []byte{}}
+	return errors.Join(s.commit([]*commit.Pending{{Executed: x}}, f), s.db.Close())
+}
+
+const (
+	genesisName = "genesis.block"
+	memoryName  = "signer"
+)
+
+func logDir(dir string, number uint64) string { return path.Join(dir, "log", fmt.Sprint(number)) }
+
+func executeGenesis(raw []byte) (*state.Executed, error) {
+	b, err := ledger.ParseBlock(raw)
+	if err != nil {
+		return nil, fmt.Errorf("genesis: %w", err)
+	}
+	x, err := state.Execute(state.Empty(nothing{}), b, state.Direct{})
+	if err != nil {
+		return nil, fmt.Errorf("genesis: %w", err)
+	}
+	return x, nil
+}
+
+// nothing is the store before genesis.
+type nothing struct{}
+
+func (nothing) Get([]byte) ([]byte, error) { return nil, nil }
+
+// Open starts a node on an initialised directory: step 11 of the commit path.
+func Open(ctx context.Context, cfg Config) (*Node, error) {
+	if cfg.Resign == 0 {
+		cfg.Resign = 30 * time.Second
+	}
+	if cfg.Tick == 0 {
+		cfg.Tick = time.Second
+	}
+	n := &Node{cfg: cfg, sigs: newSigCache(), work: make(chan func()), quit: make(chan struct{}), done: make(chan struct{}),
+		waiters: map[ledger.Hash][]chan answer{}}
+	if err := n.open(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening the node in %s: %w", cfg.Dir, err), n.release())
+	}
+	return n, nil
+}
+
+func (n *Node) open(ctx context.Context) error {
+	x, err := executeGenesis(n.cfg.Genesis)
+	if err != nil {
+		return err
+	}
+	if ok, err := durable.Exists(n.cfg.FS, path.Join(n.cfg.Dir, genesisName)); err != nil || !ok {
+		return errors.Join(ErrNotInitialised, err)
+	}
+	if n.lock, err = n.cfg.FS.Lock(path.Join(n.cfg.Dir, "LOCK")); err != nil {
+		return fmt.Errorf("another process uses it: %w", err)
+	}
+	if n.store, err = openStore(n.cfg.FS, n.cfg.Dir, n.cfg.Log, false); err != nil {
+		return err
+	}
+	f, err := n.store.final()
+	if err != nil {
+		return err
+	}
+	if f == nil {
+		return ErrNotInitialised
+	}
+	st, err := n.openState(x.State.Channel().Channel, f)
+	if err != nil {
+		return err
+	}
+	if err := n.openSigner(st, f); err != nil {
+		return err
+	}
+	if err := n.openMachine(st, f); err != nil {
+		return err
+	}
+	go n.loop()
+	n.engine = order.NewLocal(order.LocalConfig{FS: n.cfg.FS, Dir: path.Join(n.cfg.Dir, "orderer"), Log: n.cfg.Log,
+		Pool: order.PoolConfig{Classify: classify}})
+	if err := n.run(ctx, func() error { return n.step(commit.Tick{}) }); err != nil {
+		return err
+	}
+	return n.engine.Start(ctx, app{n})
+}
+
+// openState cuts the tiles to what the index committed to and loads the state.
+func (n *Node) openState(channel ledger.Hash, f *Final) (*state.State, error) {
+	var err error
+	if n.tiles, err = openTileFiles(n.cfg.FS, n.cfg.Dir, logDir(n.cfg.Dir, 0), f.Size); err != nil {
+		return nil, err
+	}
+	if n.tiles.tree.Root() != f.Root {
+		return nil, fmt.Errorf("the tiles have another root than the index at size %d; run fsck", f.Size)
+	}
+	st, err := state.Load(n.store, n.tiles.tree.Frontier())
+	if err != nil {
+		return nil, err
+	}
+	if st.Channel().Channel != channel {
+		return nil, errors.New("the directory belongs to another channel than the genesis block")
+	}
+	if n.members, err = st.Members(); err != nil {
+		return nil, err
+	}
+	n.policy = n.members.Policy(st.Channel().Log)
+	return st, nil
+}
+
+// openSigner opens the signer memory and holds it against the log.
+func (n *Node) openSigner(st *state.State, f *Final) error {
+	ch := st.Channel()
+	var err error
+	// Before the first checkpoint this key has signed nothing: the memory is durable before a signature leaves.
+	n.signer, err = cosign.Open(cosign.Config{FS: n.cfg.FS, Path: path.Join(n.cfg.Dir, memoryName), Key: n.cfg.CosigningKey,
+		Name: n.members.CosignerName(n.cfg.Member), Origin: n.policy.Origin, Channel: ch.Channel, Inception: len(f.Checkpoint) == 0})
+	if err != nil {
+		return err
+	}
+	if m := n.signer.Last(); m != nil && m.Size < f.Size {
+		root, err := tlog.TreeRoot(n.tiles, m.Size)
+		if err != nil {
+			return err
+		}
+		if root != m.Root {
+			return fmt.Errorf("this member signed another root at size %d than its log has: diverged", m.Size)
+		}
+	}
+	return nil
+}
+
+func (n *Node) openMachine(st *state.State, f *Final) error {
+	var cosigners []tlog.Signature
+	if len(f.Checkpoint) > 0 {
+		v, err := n.policy.Verify(f.Checkpoint)
+		if err != nil {
+			return fmt.Errorf("the stored checkpoint: %w", err)
+		}
+		if v.Size != f.Size || v.Root != f.Root {
+			return errors.New("the stored checkpoint is of another tree")
+		}
+		_, sigs, err := tlog.ParseNote(f.Checkpoint)
+		if err != nil {
+			return err
+		}
+		for _, s := range sigs {
+			if s.Name != n.policy.Origin {
+				cosigners = append(cosigners, s)
+			}
+		}
+	}
+	var err error
+	n.machine, err = commit.New(commit.Config{Final: st, Cosigners: cosigners, Policy: n.policy,
+		Self: n.members.CosignerName(n.cfg.Member), Memory: n.signer.Last(), Resign: ledger.Millis(n.cfg.Resign.Milliseconds()),
+		Signer: n.sigs})
+	if err != nil {
+		return err
+	}
+	n.lastIndex = f.Index
+	if len(f.Checkpoint) == 0 {
+		return nil // published with the first signature
+	}
+	// The file may be older than the batch: a crash came between.
+	if err := n.writeCheckpoint(f.Checkpoint); err != nil {
+		return err
+	}
+	return n.publish(f.Checkpoint, st)
+}
+
+// release frees what open took, in reverse.
+func (n *Node) release() error {
+	var errs []error
+	if n.view != nil {
+		n.view.release()
+		n.view = nil
+	}
+	if n.tiles != nil && n.tiles.edge != nil {
+		errs = append(errs, n.tiles.close())
+	}
+	if n.store != nil {
+		errs = append(errs, n.store.db.Close())
+	}
+	if n.lock != nil {
+		errs = append(errs, n.lock.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Close stops the node: it takes nothing more, finishes the block at hand, and closes its files. Whoever still
+// waits is told that the node is stopping; the bytes may have been taken.
+func (n *Node) Close() error {
+	n.mu.Lock()
+	n.closing = true
+	n.mu.Unlock()
+	err := n.engine.Close()
+	close(n.quit)
+	<-n.done
+	n.mu.Lock()
+	for id, ws := range n.waiters {
+		for _, w := range ws {
+			w <- answer{err: ledger.ErrStopping}
+		}
+		delete(n.waiters, id)
+	}
+	n.mu.Unlock()
+	return errors.Join(err, n.release())
+}
+
+// loop owns the machine and everything that writes.
+func (n *Node) loop() {
+	defer close(n.done)
+	tick := time.NewTicker(n.cfg.Tick)
+	defer tick.Stop()
+	for {
+		select {
+		case f := <-n.work:
+			f()
+		case <-tick.C:
+			if err := n.step(commit.Tick{}); err != nil {
+				n.cfg.Log.Error("the node stops", "err", err)
+			}
+		case <-n.quit:
+			return
+		}
+	}
+}
+
+// run does something on the loop and waits for it.
+func (n *Node) run(ctx context.Context, f func() error) error {
+	done := make(chan error, 1)
+	select {
+	case n.work <- func() { done <- f() }:
+		return <-done
+	case <-n.done:
+		return ledger.ErrStopping
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

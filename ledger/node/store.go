@@ -1,0 +1,153 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"path"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/quorate-pki/quorate/ledger"
+	"github.com/quorate-pki/quorate/ledger/commit"
+	"github.com/quorate-pki/quorate/ledger/state"
+)
+
+// Final is the one record of the index that is not a fold of leaves: how far this node is final, and by what.
+type Final struct {
+	Version    uint64      `cbor:"1,keyasint"`
+	Height     uint64      `cbor:"2,keyasint"`
+	Size       uint64      `cbor:"3,keyasint"`
+	Root       ledger.Hash `cbor:"4,keyasint"`
+	Index      uint64      `cbor:"5,keyasint"` // the orderer's
+	View       uint64      `cbor:"6,keyasint"`
+	Header     ledger.Hash `cbor:"7,keyasint"`
+	Checkpoint []byte      `cbor:"8,keyasint"` // cosigned by a quorum; empty only while genesis awaits its first
+}
+
+// finalKey sorts before every record kind.
+var finalKey = []byte("\x00final")
+
+// store is the index: records of the final state in Pebble.
+type store struct{ db *pebble.DB }
+
+func openStore(fsys vfs.FS, dir string, log *slog.Logger, readOnly bool) (*store, error) {
+	db, err := pebble.Open(path.Join(dir, "index"), &pebble.Options{FS: fsys, ReadOnly: readOnly, Logger: pebbleLog{log},
+		MemTableSize: 16 << 20, FormatMajorVersion: pebble.FormatNewest})
+	if err != nil {
+		return nil, fmt.Errorf("opening the index: %w", err)
+	}
+	return &store{db}, nil
+}
+
+// pebbleLog passes on what matters. Fatalf must not return: the index cannot go on, and neither can the node.
+type pebbleLog struct{ log *slog.Logger }
+
+func (p pebbleLog) Infof(string, ...any)      {}
+func (p pebbleLog) Errorf(f string, a ...any) { p.log.Error("index", "msg", fmt.Sprintf(f, a...)) }
+func (p pebbleLog) Fatalf(f string, a ...any) { panic(fmt.Errorf("the index failed: "+f, a...)) }
+
+type pebbleReader interface {
+	pebble.Reader
+}
+
+func get(r pebbleReader, key []byte) ([]byte, error) {
+	v, closer, err := r.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return append([]byte{}, v...), closer.Close()
+}
+
+// Get implements state.Store.
+func (s *store) Get(key []byte) ([]byte, error) { return get(s.db, key) }
+
+// Records implements state.Loader.
+func (s *store) Records(kind ledger.RecordKind, prefix []byte) iter.Seq2[ledger.Record, error] {
+	return records(s.db, kind, prefix)
+}
+
+func records(r pebbleReader, kind ledger.RecordKind, prefix []byte) iter.Seq2[ledger.Record, error] {
+	return func(yield func(ledger.Record, error) bool) {
+		low := state.Key(kind, prefix)
+		it, err := r.NewIter(&pebble.IterOptions{LowerBound: low, UpperBound: after(low)})
+		if err != nil {
+			yield(ledger.Record{}, err)
+			return
+		}
+		defer it.Close()
+		for ok := it.First(); ok; ok = it.Next() {
+			v, err := it.ValueAndErr()
+			if !yield(ledger.Record{Key: append([]byte{}, it.Key()[1:]...), Value: append([]byte{}, v...)}, err) {
+				return
+			}
+		}
+		if err := it.Error(); err != nil {
+			yield(ledger.Record{}, err)
+		}
+	}
+}
+
+// after is the least key above all keys that begin with prefix.
+func after(prefix []byte) []byte {
+	out := append([]byte{}, prefix...)
+	for i := len(out) - 1; i >= 0; i-- {
+		if out[i]++; out[i] != 0 {
+			return out[:i+1]
+		}
+	}
+	return nil
+}
+
+// final reads how far the store is final; nil in a store that was never initialised.
+func (s *store) final() (*Final, error) {
+	raw, err := s.Get(finalKey)
+	if err != nil || raw == nil {
+		return nil, err
+	}
+	var f Final
+	if err := ledger.Decode(raw, &f); err != nil {
+		return nil, fmt.Errorf("reading the final record: %w", err)
+	}
+	if f.Version != 1 {
+		return nil, fmt.Errorf("the final record has version %d", f.Version)
+	}
+	return &f, nil
+}
+
+// commit makes blocks and the final record durable in one batch.
+func (s *store) commit(blocks []*commit.Pending, f *Final) error {
+	b := s.db.NewBatch()
+	defer b.Close()
+	for _, p := range blocks {
+		for k, v := range p.State.Writes() {
+			if err := b.Set([]byte(k), v, nil); err != nil {
+				return err
+			}
+		}
+	}
+	if err := b.Set(finalKey, ledger.Encode(f), nil); err != nil {
+		return err
+	}
+	return b.Commit(pebble.Sync)
+}
+
+// view is the final state as of one checkpoint, for readers: nothing newer is seen through it.
+type view struct {
+	head  ledger.Head
+	state *state.State // only its immutable parts: channel, chunk tree
+	snap  *pebble.Snapshot
+	refs  atomic.Int64
+}
+
+// release gives a view back; the last one closes its snapshot.
+func (v *view) release() {
+	if v.refs.Add(-1) == 0 {
+		v.snap.Close()
+	}
+}

@@ -1,0 +1,135 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/quorate-pki/quorate/internal/reason"
+	"github.com/quorate-pki/quorate/ledger"
+	"github.com/quorate-pki/quorate/ledger/order"
+	"github.com/quorate-pki/quorate/ledger/state"
+)
+
+var _ ledger.Submitter = (*Node)(nil)
+
+// Submit implements ledger.Submitter: steps 1 and 9 of the commit path.
+func (n *Node) Submit(ctx context.Context, submission []byte) (ledger.Result, error) {
+	tx, err := ledger.ParseSubmission(submission, ledger.ForLedger)
+	if err != nil {
+		return ledger.Result{}, err
+	}
+	// Wait first, look then: a verdict that becomes final between the two is not missed.
+	wait := n.wait(tx.ID)
+	defer n.forget(tx.ID, wait)
+	if done, err := n.Result(ctx, tx.ID); err == nil || !errors.Is(err, ledger.ErrNotFound) {
+		return done, err
+	}
+	if err := n.accept(ctx, tx); err != nil {
+		return ledger.Result{}, err
+	}
+	if err := n.engine.Submit(ctx, submission); err != nil {
+		if errors.Is(err, order.ErrBusy) {
+			return ledger.Result{}, fmt.Errorf("%w: %w", ledger.ErrBusy, err)
+		}
+		return ledger.Result{}, fmt.Errorf("%w: %w", ledger.ErrStopping, err)
+	}
+	select {
+	case a := <-wait:
+		return a.result, a.err
+	case <-ctx.Done():
+		return ledger.Result{}, fmt.Errorf("waiting for finality: %w", ctx.Err())
+	}
+}
+
+// accept refuses what would leave no leaf, and checks signatures on all cores before anything queues.
+func (n *Node) accept(ctx context.Context, tx *ledger.Parsed) error {
+	err := n.run(ctx, func() error {
+		if err := n.failed(); err != nil {
+			return fmt.Errorf("%w: %w", ledger.ErrStopping, err)
+		}
+		if why := n.machine.Divergence(); why != nil {
+			return reason.New(reason.Diverged, "%v", why)
+		}
+		head := n.machine.Head()
+		no, err := state.CheckTransaction(head, tx, n.now(head), n.sigs)
+		switch {
+		case err != nil:
+			return err
+		case no != nil && no.Code == reason.Replayed:
+			return nil // committed and not final yet: wait for it with the others
+		case no != nil:
+			return no
+		}
+		return nil
+	})
+	if err == nil {
+		n.sigs.warm(tx)
+	}
+	return err
+}
+
+// now is the time that a block proposed now would have.
+func (n *Node) now(head *state.State) ledger.Millis {
+	return max(ledger.MillisOf(n.cfg.Now()), head.Channel().Time+1)
+}
+
+// Judge implements ledger.Submitter.
+func (n *Node) Judge(ctx context.Context, submission []byte) (verdicts []ledger.Verdict, err error) {
+	tx, err := ledger.ParseSubmission(submission, ledger.ForDryRun)
+	if err != nil {
+		return nil, err
+	}
+	err = n.run(ctx, func() error {
+		head := n.machine.Head()
+		verdicts, err = state.Try(head, tx, n.now(head), n.sigs)
+		return err
+	})
+	return verdicts, err
+}
+
+func (n *Node) wait(id ledger.Hash) chan answer {
+	w := make(chan answer, 1)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.waiters[id] = append(n.waiters[id], w)
+	return w
+}
+
+func (n *Node) forget(id ledger.Hash, w chan answer) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for i, x := range n.waiters[id] {
+		if x == w {
+			n.waiters[id] = append(n.waiters[id][:i:i], n.waiters[id][i+1:]...)
+		}
+	}
+	if len(n.waiters[id]) == 0 {
+		delete(n.waiters, id)
+	}
+}
+
+// dropped answers the waiters of a transaction that was refused after it was accepted: it expired in the pool,
+// or its signer lost the right. One that was applied meanwhile is answered when that is final.
+func (n *Node) dropped(id ledger.Hash, why *reason.Error) {
+	if why.Code != reason.Replayed {
+		n.answer(id, answer{err: why})
+	}
+}
+
+// classify puts transactions that only change a status in the urgent lane and names the submitter by its first
+// key. It reads what the node has parsed once already, so it cannot fail on anything that was accepted.
+func classify(raw []byte) (string, order.Lane) {
+	tx, err := ledger.ParseSubmission(raw, ledger.ForLedger)
+	if err != nil {
+		return "", order.Normal
+	}
+	lane := order.Urgent
+	for _, b := range tx.Bodies {
+		if op, _, err := ledger.ParseBody(b); err != nil || op != ledger.OpStatus {
+			lane = order.Normal
+			break
+		}
+	}
+	return string(tx.Tx.Signers[0][:]), lane
+}

@@ -1,0 +1,221 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/fxamacker/cbor/v2"
+	"github.com/quorate-pki/quorate/internal/reason"
+)
+
+// Op numbers an operation. Append-only.
+type Op uint64
+
+const (
+	OpPublish      Op = 1
+	OpStatus       Op = 2
+	OpConsortium   Op = 64 // genesis only
+	OpOrganisation Op = 65 // genesis only until governance
+	OpNamespace    Op = 66 // genesis only until governance
+	OpLineKey      Op = 67 // genesis only until governance
+)
+
+// Publish puts a self-issued certificate on the log.
+type Publish struct {
+	Profile     uint64 `cbor:"1,keyasint"`
+	Certificate []byte `cbor:"2,keyasint,omitempty"` // DER
+	Commitment  *Hash  `cbor:"3,keyasint,omitempty"` // SHA-256(salt || DER); reserved, refused until its store exists
+}
+
+// Action changes a status.
+type Action uint64
+
+const (
+	Revoke  Action = 1
+	Suspend Action = 2
+	Resume  Action = 3
+)
+
+// Scope says what a status change covers.
+type Scope uint64
+
+const (
+	ScopeCertificate Scope = 1
+	ScopeKey         Scope = 2
+	ScopeCustody     Scope = 3
+	ScopeBatch       Scope = 4
+	ScopeLineKey     Scope = 5
+	ScopeCA          Scope = 6
+)
+
+// Reasons of RFC 5280 section 5.3.1.
+const (
+	Unspecified        = 0
+	KeyCompromise      = 1
+	CACompromise       = 2
+	AffiliationChanged = 3
+	Superseded         = 4
+	Cessation          = 5
+	CertificateHold    = 6
+	RemoveFromCRL      = 8
+	PrivilegeWithdrawn = 9
+	AACompromise       = 10
+)
+
+// StatusChange revokes, suspends or resumes.
+type StatusChange struct {
+	Action     Action  `cbor:"1,keyasint"`
+	Scope      Scope   `cbor:"2,keyasint"`
+	Target     Hash    `cbor:"3,keyasint"`           // scopes 1 and 2: SHA-256 of the SPKI
+	Leaf       *uint64 `cbor:"4,keyasint,omitempty"` // scope 1 only: the certificate's leaf
+	Reason     uint64  `cbor:"5,keyasint"`           // RFC 5280; 6 to suspend, 8 to resume
+	Invalidity *Millis `cbor:"6,keyasint,omitempty"` // since when the key is thought lost (a claim)
+	Previous   *uint64 `cbor:"7,keyasint,omitempty"` // compare-and-swap: leaf of the status change this one follows
+	SPKI       []byte  `cbor:"8,keyasint,omitempty"` // when the key itself signs: its SPKI, so that the signature can be checked
+}
+
+// Consortium opens genesis.
+type Consortium struct {
+	Name        string `cbor:"1,keyasint"` // e.g. quorate.example; no '+', no spaces
+	Channel     string `cbor:"2,keyasint"` // [a-z0-9-]{1,32}
+	RuleVersion uint64 `cbor:"3,keyasint"`
+	MemberSet   []byte `cbor:"4,keyasint"` // member-set document 1
+}
+
+// Roles of an organisation, as bits.
+const (
+	RoleMember       uint64 = 1
+	RoleVendor       uint64 = 2
+	RoleOperator     uint64 = 4
+	RoleRegulator    uint64 = 8
+	RoleRelyingParty uint64 = 16
+)
+
+// Organisation registers an organisation.
+type Organisation struct {
+	Name       string   `cbor:"1,keyasint"` // short name, [a-z0-9-]{1,32}
+	LegalName  string   `cbor:"2,keyasint"` // at most 128 bytes
+	Roles      uint64   `cbor:"3,keyasint"`
+	AdminKeys  [][]byte `cbor:"4,keyasint"` // SPKIs, 1..16
+	AdminM     uint64   `cbor:"5,keyasint"` // admin signatures needed
+	Profiles   []uint64 `cbor:"6,keyasint"`
+	QuotaDay   uint64   `cbor:"7,keyasint"`           // publications a UTC day
+	QuotaTotal uint64   `cbor:"8,keyasint"`           // publications in all
+	LegacyRSA  bool     `cbor:"9,keyasint,omitempty"` // may publish RSA 2048
+}
+
+// Namespace types.
+const (
+	NamespaceSerial uint64 = 1 // value is a prefix of device serials
+	NamespaceDNS    uint64 = 2 // value is a DNS suffix, lower-case A-labels
+)
+
+// Namespace gives an organisation a part of the names.
+type Namespace struct {
+	Owner   OrgID  `cbor:"1,keyasint"`
+	Type    uint64 `cbor:"2,keyasint"`
+	Value   string `cbor:"3,keyasint"`           // at most 253 bytes
+	Control string `cbor:"4,keyasint,omitempty"` // how control was checked, for people
+}
+
+// Range is a run of device serials: prefix followed by a decimal number from Low to High.
+type Range struct {
+	_      struct{} `cbor:",toarray"`
+	Prefix string   // at most 32 bytes
+	Low    uint64
+	High   uint64
+}
+
+// Rights of a line key, as bits.
+const (
+	RightPublish uint64 = 1
+	RightSuspend uint64 = 2 // suspend its own recent publications
+)
+
+// LineKey registers a factory line's key.
+type LineKey struct {
+	Owner      OrgID    `cbor:"1,keyasint"`
+	SPKI       []byte   `cbor:"2,keyasint"`           // P-256, P-384 or Ed25519
+	Alg        int64    `cbor:"3,keyasint"`           // of the possession signature
+	Possession []byte   `cbor:"4,keyasint"`           // over PossessionContext || owner || SPKI
+	Namespaces []OrgID  `cbor:"5,keyasint"`           // 1..16
+	Profiles   []uint64 `cbor:"6,keyasint"`           // 1..32
+	Ranges     []Range  `cbor:"7,keyasint,omitempty"` // none: all serials of its namespaces
+	Rights     uint64   `cbor:"8,keyasint"`
+	QuotaDay   uint64   `cbor:"9,keyasint"`
+	QuotaTotal uint64   `cbor:"10,keyasint"`
+	From       uint64   `cbor:"11,keyasint,omitempty"` // first height in force
+	Until      uint64   `cbor:"12,keyasint,omitempty"` // last height in force; 0: no end
+}
+
+// PossessionContext precedes what a new line key signs to show that its holder agreed.
+const PossessionContext = "quorate/line-key/1\n"
+
+// PossessionMessage is what the possession signature of a line key covers.
+func PossessionMessage(owner OrgID, spki []byte) []byte {
+	b := append([]byte(PossessionContext), owner[:]...)
+	return append(b, spki...)
+}
+
+type bodyWire struct {
+	_         struct{} `cbor:",toarray"`
+	Op        Op
+	Arguments cbor.RawMessage
+}
+
+// EncodeBody builds the bytes of an operation body.
+func EncodeBody(op Op, arguments any) []byte {
+	return Encode(bodyWire{Op: op, Arguments: Encode(arguments)})
+}
+
+// ParseBody decodes an operation body into one of the operation types above.
+func ParseBody(raw []byte) (Op, any, error) {
+	var w bodyWire
+	if err := Decode(raw, &w); err != nil {
+		return 0, nil, reason.New(reason.BadBody, "%v", err)
+	}
+	var args any
+	switch w.Op {
+	case OpPublish:
+		args = new(Publish)
+	case OpStatus:
+		args = new(StatusChange)
+	case OpConsortium:
+		args = new(Consortium)
+	case OpOrganisation:
+		args = new(Organisation)
+	case OpNamespace:
+		args = new(Namespace)
+	case OpLineKey:
+		args = new(LineKey)
+	default:
+		return w.Op, nil, reason.New(reason.UnknownOperation, "%d", w.Op)
+	}
+	if err := Decode(w.Arguments, args); err != nil {
+		return w.Op, nil, reason.New(reason.BadBody, "%v", err)
+	}
+	if err := checkBody(args); err != nil {
+		return w.Op, nil, reason.New(reason.BadBody, "%v", err)
+	}
+	return w.Op, args, nil
+}
+
+func checkBody(args any) error {
+	switch a := args.(type) {
+	case *Publish:
+		if (len(a.Certificate) == 0) == (a.Commitment == nil) {
+			return errors.New("exactly one of certificate and commitment")
+		}
+	case *StatusChange:
+		if a.Action < Revoke || a.Action > Resume || a.Scope < ScopeCertificate || a.Scope > ScopeCA {
+			return fmt.Errorf("action %d, scope %d", a.Action, a.Scope)
+		}
+		if (a.Scope == ScopeCertificate) != (a.Leaf != nil) {
+			return errors.New("a leaf goes with scope certificate, and only with it")
+		}
+		if len(a.SPKI) > 2048 {
+			return fmt.Errorf("SPKI of %d bytes", len(a.SPKI))
+		}
+	}
+	return nil
+}

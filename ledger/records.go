@@ -1,0 +1,120 @@
+package ledger
+
+import "crypto/sha256"
+
+// Records of the final state, derived from leaves by fold. Their encoding is canonical CBOR, so that two nodes'
+// states can be compared byte by byte; it is no wire format and may change with a rebuild.
+
+// KeyRecord is all that was published over one public key.
+type KeyRecord struct {
+	Owner        OrgID             `cbor:"1,keyasint"`
+	Device       Hash              `cbor:"2,keyasint"`
+	Custodian    OrgID             `cbor:"3,keyasint"` // zero: nobody
+	Barred       bool              `cbor:"4,keyasint"` // revoked as a key: never to be published again
+	Certificates []CertificateInfo `cbor:"5,keyasint"` // oldest first
+}
+
+// CertificateInfo is one publication of a key.
+type CertificateInfo struct {
+	_         struct{} `cbor:",toarray"`
+	Leaf      uint64
+	TBS       Hash
+	DER       Hash
+	Voucher   Hash // key id of the line key
+	Published Millis
+	Status    Status
+	Cause     uint64    // leaf that gave it this status: its own, or the last status change
+	Since     Millis    // block time of the cause
+	Reason    uint64    // RFC 5280; meaningful when suspended or revoked
+	Authority Authority // who suspended or revoked; 0 when good
+}
+
+// MaxCertificatesPerKey bounds a KeyRecord.
+const MaxCertificatesPerKey = 64
+
+// DeviceRecord binds a device to its key.
+type DeviceRecord struct {
+	Key Hash `cbor:"1,keyasint"`
+}
+
+// CertIDRecord finds a certificate by an OCSP CertID.
+type CertIDRecord struct {
+	Key  Hash   `cbor:"1,keyasint"`
+	Leaf uint64 `cbor:"2,keyasint"`
+}
+
+// CertIDKey is the key of a CertIDRecord: hash algorithm (1 SHA-1, 2 SHA-256, 3 SHA-384) and
+// SHA-256(issuerNameHash || issuerKeyHash || serial content octets).
+func CertIDKey(alg uint8, nameHash, keyHash, serial []byte) []byte {
+	h := sha256.New()
+	h.Write(nameHash)
+	h.Write(keyHash)
+	h.Write(serial)
+	return h.Sum([]byte{alg})
+}
+
+// TxRecord remembers a transaction: ids are never forgotten, so nothing is ever executed twice.
+type TxRecord struct {
+	Leaf   uint64 `cbor:"1,keyasint"`
+	Height uint64 `cbor:"2,keyasint"`
+}
+
+// OrgRecord is an organisation as registered.
+type OrgRecord struct {
+	Organisation
+	Leaf uint64 `cbor:"20,keyasint"` // of the grant
+}
+
+// NamespaceRecord is a namespace as granted.
+type NamespaceRecord struct {
+	Namespace
+	Leaf uint64 `cbor:"20,keyasint"`
+}
+
+// Roles of a registered key.
+const (
+	KeyRoleLine       uint64 = 1
+	KeyRoleAdmin      uint64 = 2
+	KeyRoleGovernance uint64 = 3
+)
+
+// RegisteredKey is a key that may sign transactions.
+type RegisteredKey struct {
+	Role   uint64   `cbor:"1,keyasint"`
+	Owner  OrgID    `cbor:"2,keyasint"`
+	SPKI   []byte   `cbor:"3,keyasint"`
+	Line   *LineKey `cbor:"4,keyasint,omitempty"` // role line
+	Member uint64   `cbor:"5,keyasint,omitempty"` // role governance: member number
+	Leaf   uint64   `cbor:"6,keyasint"`
+}
+
+// Usage counts against quotas.
+type Usage struct {
+	Day       uint32 `cbor:"1,keyasint"` // UTC day of the two daily counts
+	Published uint64 `cbor:"2,keyasint"` // that day
+	Suspended uint64 `cbor:"3,keyasint"` // that day
+	Total     uint64 `cbor:"4,keyasint"`
+}
+
+// BlockRecord finds a block in the log.
+type BlockRecord struct {
+	First  uint64 `cbor:"1,keyasint"` // first leaf
+	Epoch  uint64 `cbor:"2,keyasint"` // epoch leaf
+	Header Hash   `cbor:"3,keyasint"` // header hash
+	Time   Millis `cbor:"4,keyasint"`
+}
+
+// ChannelRecord is what the state knows of its channel as a whole.
+type ChannelRecord struct {
+	Channel    Hash   `cbor:"1,keyasint"`
+	Consortium string `cbor:"2,keyasint"`
+	Name       string `cbor:"3,keyasint"`
+	Rules      uint64 `cbor:"4,keyasint"`
+	MemberSet  []byte `cbor:"5,keyasint"`
+	Log        uint64 `cbor:"6,keyasint"`
+	Height     uint64 `cbor:"7,keyasint"`
+	Header     Hash   `cbor:"8,keyasint"` // hash of the last header
+	View       uint64 `cbor:"9,keyasint"`
+	Time       Millis `cbor:"10,keyasint"`
+	Size       uint64 `cbor:"11,keyasint"` // leaves, the last epoch included
+}

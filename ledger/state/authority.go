@@ -1,0 +1,102 @@
+package state
+
+import (
+	"slices"
+
+	"github.com/quorate-pki/quorate/ledger"
+)
+
+// right is one cell of the table of who may change a status.
+type right struct {
+	revoke  []uint64 // RFC 5280 reasons it may revoke for
+	suspend bool
+	resume  bool // what was suspended by an authority not higher
+}
+
+// revocable are the reasons that fit a device's certificate. cACompromise and aACompromise are not about
+// devices, certificateHold is a suspension, removeFromCRL a resumption.
+var revocable = []uint64{ledger.Unspecified, ledger.KeyCompromise, ledger.AffiliationChanged, ledger.Superseded,
+	ledger.Cessation, ledger.PrivilegeWithdrawn}
+
+// rights is the table authority x scope. A cell that is not here refuses: not-authorised in the scopes that
+// exist, scope-unavailable in those that come later (custody, batch, line key, CA).
+var rights = map[ledger.Authority]map[ledger.Scope]right{
+	ledger.BySelf: {
+		ledger.ScopeCertificate: {revoke: revocable, suspend: true, resume: true},
+		ledger.ScopeKey:         {revoke: []uint64{ledger.KeyCompromise}},
+	},
+	ledger.ByLineKey: {
+		ledger.ScopeCertificate: {suspend: true},
+	},
+	ledger.ByCustodian: {
+		ledger.ScopeCertificate: {suspend: true, resume: true},
+	},
+	ledger.ByOwner: {
+		ledger.ScopeCertificate: {revoke: revocable, suspend: true, resume: true},
+		ledger.ScopeKey:         {revoke: revocable, suspend: true, resume: true},
+	},
+	ledger.ByQuorum: {
+		ledger.ScopeCertificate: {revoke: revocable, suspend: true, resume: true},
+		ledger.ScopeKey:         {revoke: revocable, suspend: true, resume: true},
+	},
+}
+
+// scopes are those available at this rule version.
+var scopes = []ledger.Scope{ledger.ScopeCertificate, ledger.ScopeKey}
+
+// allows reports whether an authority may do this at all.
+func allows(by ledger.Authority, c *ledger.StatusChange) bool {
+	r, ok := rights[by][c.Scope]
+	if !ok {
+		return false
+	}
+	switch c.Action {
+	case ledger.Revoke:
+		return slices.Contains(r.revoke, c.Reason)
+	case ledger.Suspend:
+		return r.suspend
+	case ledger.Resume:
+		return r.resume
+	}
+	return false
+}
+
+// authorities are the capacities in which a transaction's signers may speak about a key's certificates, highest
+// first. Line keys are entitled by the publications they vouched for, so the leaf asked about matters.
+func (s *State) authorities(signers []ledger.Hash, spki ledger.Hash, k *ledger.KeyRecord, leaf *uint64) []ledger.Authority {
+	var out []ledger.Authority
+	members, err := s.Members()
+	if err == nil && s.registry.governors(signers) >= members.Quorum {
+		out = append(out, ledger.ByQuorum)
+	}
+	if s.enoughAdmins(k.Owner, signers) {
+		out = append(out, ledger.ByOwner)
+	}
+	if !k.Custodian.IsZero() && s.enoughAdmins(k.Custodian, signers) {
+		out = append(out, ledger.ByCustodian)
+	}
+	if leaf != nil && s.vouched(signers, k, *leaf) {
+		out = append(out, ledger.ByLineKey)
+	}
+	if slices.Contains(signers, spki) {
+		out = append(out, ledger.BySelf)
+	}
+	return out
+}
+
+func (s *State) enoughAdmins(org ledger.OrgID, signers []ledger.Hash) bool {
+	o := s.registry.orgs[org]
+	return o != nil && s.registry.admins(org, signers) >= o.AdminM
+}
+
+// vouched reports whether one of the signers is the line key, with the right to suspend, behind a publication.
+func (s *State) vouched(signers []ledger.Hash, k *ledger.KeyRecord, leaf uint64) bool {
+	for _, c := range k.Certificates {
+		if c.Leaf != leaf || !slices.Contains(signers, c.Voucher) {
+			continue
+		}
+		line := s.registry.keys[c.Voucher]
+		return line != nil && line.Line != nil && line.Line.Rights&ledger.RightSuspend != 0
+	}
+	return false
+}

@@ -1,0 +1,308 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/quorate-pki/quorate/ca/profile"
+	"github.com/quorate-pki/quorate/internal/reason"
+	"github.com/quorate-pki/quorate/ledger"
+	"github.com/quorate-pki/quorate/ledger/tlog"
+)
+
+// ErrInvalidBlock means that a block as a whole can have no effect: it does not follow this state, or breaks a
+// rule that no honest proposer breaks. Any other error means that the store failed.
+var ErrInvalidBlock = errors.New("the block has no effect")
+
+// Signatures checks signatures. Its answers must depend on the arguments alone: a cache may remember that a
+// signature over these bytes by this key is valid, never a verdict.
+type Signatures interface {
+	Certificate(c *profile.Certificate) bool
+	Transaction(spki []byte, s ledger.Signature) bool
+}
+
+// Direct checks every signature when asked.
+type Direct struct{}
+
+// Certificate checks the self-signature.
+func (Direct) Certificate(c *profile.Certificate) bool { return c.CheckSelfSignature() == nil }
+
+// Transaction checks a signature of an envelope.
+func (Direct) Transaction(spki []byte, s ledger.Signature) bool {
+	key, err := profile.ParseSPKI(spki)
+	return err == nil && key.VerifyCOSE(s.Alg, s.ToBeSigned, s.Bytes)
+}
+
+// Executed is the effect of a block.
+type Executed struct {
+	State   *State
+	Leaves  [][]byte // of this block, the epoch last
+	Results []ledger.Result
+	Refused []Refused // transactions that left no leaf, and why; not part of the log
+}
+
+// Refused is a transaction without effect.
+type Refused struct {
+	ID  ledger.Hash
+	Why *reason.Error
+}
+
+// CheckHeader demands that a header follows this state. It says nothing about the proposer's signature.
+func (s *State) CheckHeader(h *ledger.Header) error {
+	c := &s.channel
+	switch {
+	case s.Size() == 0 && (h.Height != 0 || h.View != 0 || h.Log != 0 || h.Channel != ledger.Hash{} || h.Previous != ledger.Hash{}):
+		return fmt.Errorf("%w: not a genesis header", ErrInvalidBlock)
+	case s.Size() == 0:
+		return nil
+	case h.Channel != c.Channel || h.Log != c.Log:
+		return fmt.Errorf("%w: of another channel or log", ErrInvalidBlock)
+	case h.Height != c.Height+1:
+		return fmt.Errorf("%w: height %d after %d", ErrInvalidBlock, h.Height, c.Height)
+	case h.Previous != c.Header:
+		return fmt.Errorf("%w: height %d does not follow this node's block %d", ErrInvalidBlock, h.Height, c.Height)
+	case h.View == 0 || h.View < c.View:
+		return fmt.Errorf("%w: view %d after %d", ErrInvalidBlock, h.View, c.View)
+	case h.Time <= c.Time:
+		return fmt.Errorf("%w: time %d not after %d", ErrInvalidBlock, h.Time, c.Time)
+	}
+	return nil
+}
+
+// Execute judges a block and folds what it leaves. The block's form was checked by ledger.ParseBlock, the
+// proposer's signature by the node before the orderer stored it.
+func Execute(parent *State, b *ledger.Block, sigs Signatures) (*Executed, error) {
+	if err := parent.CheckHeader(b.Header); err != nil {
+		return nil, err
+	}
+	j := &judge{sigs: sigs, header: b.Header, fold: newFolder(parent.next())}
+	j.fold.header(b)
+	if b.Header.Height == 0 {
+		if err := j.genesis(b); err != nil {
+			return nil, err
+		}
+	} else {
+		for i, tx := range b.Txs {
+			if err := j.transaction(i, tx); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if len(j.leafless) > ledger.MaxLeafless {
+		return nil, fmt.Errorf("%w: %d transactions leave no leaf", ErrInvalidBlock, len(j.leafless))
+	}
+	return j.finish(b)
+}
+
+// judge carries a block's judgement.
+type judge struct {
+	sigs     Signatures
+	header   *ledger.Header
+	fold     *folder
+	leaves   [][]byte
+	results  []ledger.Result
+	leafless []ledger.Leafless
+	refused  []Refused
+}
+
+// finish adds the epoch.
+func (j *judge) finish(b *ledger.Block) (*Executed, error) {
+	st := j.fold.st
+	status, err := j.fold.statusRoot()
+	if err != nil {
+		return nil, err
+	}
+	epoch := &ledger.Epoch{Header: b.Signed, First: j.fold.first, StatusRoot: status, Rules: st.channel.Rules,
+		MemberSet: ledger.Sum(st.channel.MemberSet), Leafless: j.leafless}
+	if epoch.Leafless == nil {
+		epoch.Leafless = []ledger.Leafless{}
+	}
+	raw := epoch.Encode()
+	if err := j.fold.epoch(epoch, raw); err != nil {
+		return nil, err
+	}
+	return &Executed{State: st, Leaves: append(j.leaves, raw), Results: j.results, Refused: j.refused}, nil
+}
+
+// transaction judges one transaction: without effect unless authenticated, unexpired and new.
+func (j *judge) transaction(position int, tx *ledger.Parsed) error {
+	refusal, err := CheckTransaction(j.fold.st, tx, j.header.Time, j.sigs)
+	if err != nil {
+		return err
+	}
+	if refusal != nil {
+		j.leafless = append(j.leafless, ledger.Leafless{Position: uint64(position), Leaf: tlog.LeafHash(tx.Raw)})
+		j.refused = append(j.refused, Refused{ID: tx.ID, Why: refusal})
+		return nil
+	}
+	verdicts, leaves, err := j.operations(tx)
+	if err != nil {
+		return err
+	}
+	base := j.fold.st.Size()
+	txLeaf := &ledger.TxLeaf{Envelope: tx.Raw}
+	for _, v := range verdicts {
+		txLeaf.Codes = append(txLeaf.Codes, v.Code)
+	}
+	raw := txLeaf.Encode()
+	j.fold.transaction(tx.Envelope, raw)
+	j.leaves = append(j.leaves, raw)
+	for _, l := range leaves {
+		j.fold.append(l)
+		j.leaves = append(j.leaves, l)
+	}
+	j.results = append(j.results, ledger.Result{ID: tx.ID, Leaf: base, Height: j.header.Height, Verdicts: verdicts})
+	return nil
+}
+
+// operations judges a transaction's operations in order, each on what the ones before it did, and folds the
+// accepted ones at the leaf indexes they will have: the transaction's own leaf comes first.
+func (j *judge) operations(tx *ledger.Parsed) ([]ledger.Verdict, [][]byte, error) {
+	whole := j.fold
+	if tx.Tx.Mode == ledger.AllOrNothing {
+		j.fold = whole.fork()
+	}
+	verdicts := make([]ledger.Verdict, len(tx.Bodies))
+	var leaves [][]byte
+	base, failed := whole.st.Size(), false
+	for i, body := range tx.Bodies {
+		at := base + 1 + uint64(len(leaves))
+		leaf, refusal, err := j.operation(tx, i, body, base, at)
+		if err != nil {
+			return nil, nil, err
+		}
+		if refusal != nil {
+			verdicts[i] = ledger.Verdict{Code: refusal.code, Leaf: refusal.leaf}
+			failed = failed || !refusal.code.OK()
+			continue
+		}
+		verdicts[i] = ledger.Verdict{Code: reason.Accepted, Leaf: at}
+		leaves = append(leaves, leaf)
+	}
+	if tx.Tx.Mode == ledger.AllOrNothing {
+		if failed {
+			for i := range verdicts {
+				if verdicts[i].Code.OK() {
+					verdicts[i] = ledger.Verdict{Code: reason.NotApplied}
+				}
+			}
+			leaves = nil
+		} else {
+			whole.adopt(j.fold)
+		}
+		j.fold = whole
+	}
+	return verdicts, leaves, nil
+}
+
+// outcome is a verdict other than accepted.
+type outcome struct {
+	code reason.Code
+	leaf uint64 // of the old publication, for already-published
+}
+
+func refuse(err *reason.Error) *outcome { return &outcome{code: err.Code} }
+
+// refuseError is for packages whose every error carries a code.
+func refuseError(err error) *outcome {
+	code, ok := reason.CodeOf(err)
+	if !ok {
+		code = reason.BadBody
+	}
+	return &outcome{code: code}
+}
+
+// operation judges one operation and folds it when it is accepted.
+func (j *judge) operation(tx *ledger.Parsed, position int, body []byte, txLeaf, at uint64) ([]byte, *outcome, error) {
+	_, args, err := ledger.ParseBody(body)
+	if err != nil {
+		return nil, refuseError(err), nil
+	}
+	leaf := &ledger.OpLeaf{Tx: txLeaf, Position: uint64(position), Body: body}
+	leaf.Effects.Time, leaf.Effects.Rules = j.header.Time, j.fold.st.channel.Rules
+	var cert *profile.Certificate
+	var no *outcome
+	switch a := args.(type) {
+	case *ledger.Publish:
+		cert, no, err = j.publish(tx, a, at, &leaf.Effects)
+	case *ledger.StatusChange:
+		no, err = j.statusChange(tx, a, &leaf.Effects)
+	default:
+		no = refuse(reason.New(reason.NotGenesis, ""))
+	}
+	if no != nil || err != nil {
+		return nil, no, err
+	}
+	return leaf.Encode(), nil, j.fold.operation(leaf, args, at, cert)
+}
+
+// CheckTransaction says why a transaction would leave no leaf in a block of this time, or nil. The error is the
+// store's.
+func CheckTransaction(s *State, tx *ledger.Parsed, now ledger.Millis, sigs Signatures) (*reason.Error, error) {
+	switch {
+	case tx.Tx.Channel != s.channel.Channel:
+		return reason.New(reason.WrongChannel, "%x", tx.Tx.Channel), nil
+	case tx.Tx.Expiry <= now:
+		return reason.New(reason.Expired, "at %s", tx.Tx.Expiry.Time().Format("2006-01-02T15:04:05.000Z")), nil
+	case tx.Tx.Expiry > now+ledger.MaxExpiryAhead:
+		return reason.New(reason.ExpiryTooFar, "at %s", tx.Tx.Expiry.Time().Format("2006-01-02T15:04:05.000Z")), nil
+	}
+	if done, err := s.Applied(tx.ID); err != nil {
+		return nil, err
+	} else if done != nil {
+		return reason.New(reason.Replayed, "in leaf %d", done.Leaf), nil
+	}
+	for _, sig := range tx.Signatures {
+		spki, err := s.signerKey(tx, sig.KeyID)
+		if err != nil {
+			return nil, err
+		}
+		if spki == nil {
+			return reason.New(reason.NotAuthenticated, "key %x", sig.KeyID), nil
+		}
+		if !sigs.Transaction(spki, sig) {
+			return reason.New(reason.BadSignature, "by key %x", sig.KeyID), nil
+		}
+	}
+	return nil, nil
+}
+
+// signerKey finds the SPKI of an authenticated signer: a registered key, or the key of a published certificate
+// whose SPKI one of the operations carries. Nil: not authenticated.
+func (s *State) signerKey(tx *ledger.Parsed, id ledger.Hash) ([]byte, error) {
+	if k := s.registry.keys[id]; k != nil {
+		return k.SPKI, nil
+	}
+	for _, body := range tx.Bodies {
+		_, args, err := ledger.ParseBody(body)
+		if err != nil {
+			continue // refused in its turn; it authenticates nobody
+		}
+		if a, ok := args.(*ledger.StatusChange); ok && len(a.SPKI) > 0 && ledger.Sum(a.SPKI) == id {
+			r, err := s.KeyRecord(id)
+			if err != nil || r == nil {
+				return nil, err
+			}
+			return a.SPKI, nil
+		}
+	}
+	return nil, nil
+}
+
+// Try says what the verdicts on a transaction would be in a block of this time. It changes nothing. A
+// *reason.Error is why the transaction would leave no leaf; another error is the store's.
+func Try(s *State, tx *ledger.Parsed, now ledger.Millis, sigs Signatures) ([]ledger.Verdict, error) {
+	no, err := CheckTransaction(s, tx, now, sigs)
+	if err != nil {
+		return nil, err
+	}
+	if no != nil {
+		return nil, no
+	}
+	c := s.channel
+	j := &judge{sigs: sigs, fold: newFolder(s.next()), header: &ledger.Header{Version: 1, Channel: c.Channel, Log: c.Log,
+		Height: c.Height + 1, View: c.View, Previous: c.Header, Time: now}}
+	j.fold.head = j.header
+	verdicts, _, err := j.operations(tx)
+	return verdicts, err
+}

@@ -1,0 +1,297 @@
+package state
+
+import (
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
+	"errors"
+	"fmt"
+
+	"github.com/quorate-pki/quorate/ca/profile"
+	"github.com/quorate-pki/quorate/ledger"
+	"github.com/quorate-pki/quorate/ledger/tlog"
+)
+
+// ErrBadLeaves means that leaves cannot have come from an honest execution: what was fetched is not the log.
+var ErrBadLeaves = errors.New("the leaves do not fold")
+
+// Fold applies the leaves of one block, without judging. It checks what a fold can check: that the leaves are
+// of the forms they claim, that the header follows, and that the status root is the epoch's.
+func Fold(parent *State, leaves [][]byte) (*State, error) {
+	f := newFolder(parent.next())
+	if len(leaves) == 0 {
+		return nil, fmt.Errorf("%w: a block without leaves", ErrBadLeaves)
+	}
+	last, err := ledger.ParseEntry(leaves[len(leaves)-1])
+	if err != nil || last.Epoch == nil {
+		return nil, fmt.Errorf("%w: the block does not end in an epoch entry (%v)", ErrBadLeaves, err)
+	}
+	h, err := last.Epoch.Header.Decode()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrBadLeaves, err)
+	}
+	if err := parent.CheckHeader(h); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrBadLeaves, err)
+	}
+	f.head, f.headHash = h, last.Epoch.Header.Hash()
+	for _, raw := range leaves[:len(leaves)-1] {
+		if err := f.leaf(raw); err != nil {
+			return nil, err
+		}
+	}
+	root, err := f.statusRoot()
+	if err != nil {
+		return nil, err
+	}
+	if root != last.Epoch.StatusRoot || last.Epoch.First != f.first {
+		return nil, fmt.Errorf("%w: epoch of height %d states another status root or first leaf", ErrBadLeaves, h.Height)
+	}
+	if last.Epoch.Rules != f.st.channel.Rules || last.Epoch.MemberSet != ledger.Sum(f.st.channel.MemberSet) {
+		return nil, fmt.Errorf("%w: epoch of height %d states another rule version or member set", ErrBadLeaves, h.Height)
+	}
+	return f.st, f.epoch(last.Epoch, leaves[len(leaves)-1])
+}
+
+// folder applies the leaves of one block to one layer.
+type folder struct {
+	st       *State
+	first    uint64
+	head     *ledger.Header
+	headHash ledger.Hash
+	dirty    map[uint64]bool // status chunks written in this block
+	ops      int             // operation leaves still expected after the last transaction leaf
+}
+
+func newFolder(st *State) *folder {
+	return &folder{st: st, first: st.Size(), dirty: map[uint64]bool{}}
+}
+
+func (f *folder) header(b *ledger.Block) { f.head, f.headHash = b.Header, b.Hash }
+
+// fork starts an attempt that adopt keeps and dropping forgets.
+func (f *folder) fork() *folder {
+	c := *f
+	c.st = f.st.next()
+	c.dirty = map[uint64]bool{}
+	return &c
+}
+
+func (f *folder) adopt(c *folder) {
+	for k, v := range c.st.writes {
+		f.st.writes[k] = v
+	}
+	for n := range c.dirty {
+		f.dirty[n] = true
+	}
+	f.st.registry, f.st.channel = c.st.registry, c.st.channel
+}
+
+// leaf folds a leaf that is no epoch, at the end of the log.
+func (f *folder) leaf(raw []byte) error {
+	e, err := ledger.ParseEntry(raw)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrBadLeaves, err)
+	}
+	at := f.st.Size()
+	switch {
+	case e.Tx != nil:
+		env, err := ledger.ParseEnvelope(e.Tx.Envelope, ledger.ForLedger)
+		if err != nil {
+			return fmt.Errorf("%w: leaf %d: %w", ErrBadLeaves, at, err)
+		}
+		f.transaction(env, raw)
+		return nil
+	case e.Op != nil:
+		_, args, err := ledger.ParseBody(e.Op.Body)
+		if err != nil {
+			return fmt.Errorf("%w: leaf %d: %w", ErrBadLeaves, at, err)
+		}
+		if err := f.operation(e.Op, args, at, nil); err != nil {
+			return err
+		}
+		f.append(raw)
+		return nil
+	}
+	return fmt.Errorf("%w: leaf %d is an epoch entry inside a block", ErrBadLeaves, at)
+}
+
+// append adds a leaf to the tree.
+func (f *folder) append(raw []byte) { f.st.frontier.Append(tlog.LeafHash(raw)) }
+
+// transaction remembers a transaction and adds its leaf.
+func (f *folder) transaction(env *ledger.Envelope, raw []byte) {
+	if f.st.Size() == 0 {
+		f.st.channel.Channel = env.ID
+	}
+	f.st.put(ledger.RecordTx, env.ID[:], ledger.TxRecord{Leaf: f.st.Size(), Height: f.head.Height})
+	f.append(raw)
+}
+
+// operation folds an accepted operation that has, or will have, the leaf index at. cert is the parsed
+// certificate where the caller has it already.
+func (f *folder) operation(l *ledger.OpLeaf, args any, at uint64, cert *profile.Certificate) error {
+	var err error
+	switch a := args.(type) {
+	case *ledger.Publish:
+		err = f.publish(l, a, at, cert)
+	case *ledger.StatusChange:
+		err = f.statusChange(l, a, at)
+	default:
+		err = f.register(l, args, at)
+	}
+	if err != nil {
+		return fmt.Errorf("folding leaf %d: %w", at, err)
+	}
+	for _, r := range l.Effects.Runs {
+		for i := range r.Count {
+			f.dirty[(r.First+i)/ledger.ChunkLeaves] = true
+			if err := f.st.setStatus(r.First+i, r.Status); err != nil {
+				return fmt.Errorf("folding leaf %d: %w", at, err)
+			}
+		}
+	}
+	return nil
+}
+
+func (f *folder) publish(l *ledger.OpLeaf, p *ledger.Publish, at uint64, cert *profile.Certificate) error {
+	e := &l.Effects
+	if cert == nil {
+		var err error
+		if cert, err = profile.Parse(p.Certificate); err != nil {
+			return fmt.Errorf("%w: %w", ErrBadLeaves, err)
+		}
+	}
+	if e.Owner == nil || e.Voucher == nil || e.Device == nil {
+		return fmt.Errorf("%w: a publication without owner, voucher or device", ErrBadLeaves)
+	}
+	spki := ledger.Sum(cert.SPKI)
+	k, err := f.st.KeyRecord(spki)
+	if err != nil {
+		return err
+	}
+	if k == nil {
+		k = &ledger.KeyRecord{Owner: *e.Owner, Device: *e.Device}
+		f.st.put(ledger.RecordDevice, e.Device[:], ledger.DeviceRecord{Key: spki})
+	}
+	if e.Custodian != nil {
+		k.Custodian = *e.Custodian
+	}
+	k.Certificates = append(k.Certificates, ledger.CertificateInfo{Leaf: at, TBS: ledger.Sum(cert.TBS), DER: ledger.Sum(cert.Raw),
+		Voucher: *e.Voucher, Published: e.Time, Status: ledger.Good, Cause: at, Since: e.Time})
+	f.st.put(ledger.RecordKey, spki[:], k)
+	f.certIDs(cert, spki, at)
+	for _, key := range [][]byte{e.Voucher[:], e.Owner[:]} {
+		u, err := f.st.usage(key, e.Time.Day())
+		if err != nil {
+			return err
+		}
+		u.Published, u.Total = u.Published+1, u.Total+1
+		f.st.put(ledger.RecordUsage, key, u)
+	}
+	return nil
+}
+
+// certIDs indexes the certificate under the CertIDs that OCSP clients name it by (RFC 6960 section 4.1.1); a
+// self-issued certificate is its own issuer.
+func (f *folder) certIDs(cert *profile.Certificate, spki ledger.Hash, at uint64) {
+	rec := ledger.CertIDRecord{Key: spki, Leaf: at}
+	n1, k1 := sha1.Sum(cert.Issuer), sha1.Sum(cert.KeyBits)
+	n2, k2 := sha256.Sum256(cert.Issuer), sha256.Sum256(cert.KeyBits)
+	n3, k3 := sha512.Sum384(cert.Issuer), sha512.Sum384(cert.KeyBits)
+	f.st.put(ledger.RecordCertID, ledger.CertIDKey(1, n1[:], k1[:], cert.Serial), rec)
+	f.st.put(ledger.RecordCertID, ledger.CertIDKey(2, n2[:], k2[:], cert.Serial), rec)
+	f.st.put(ledger.RecordCertID, ledger.CertIDKey(3, n3[:], k3[:], cert.Serial), rec)
+}
+
+func (f *folder) statusChange(l *ledger.OpLeaf, c *ledger.StatusChange, at uint64) error {
+	k, err := f.st.KeyRecord(c.Target)
+	if err != nil {
+		return err
+	}
+	if k == nil {
+		return fmt.Errorf("%w: a status change of an unknown key", ErrBadLeaves)
+	}
+	if c.Action == ledger.Revoke && (c.Scope == ledger.ScopeKey || c.Reason == ledger.KeyCompromise) {
+		k.Barred = true
+	}
+	for i := range k.Certificates {
+		t := &k.Certificates[i]
+		for _, r := range l.Effects.Runs {
+			if t.Leaf < r.First || t.Leaf-r.First >= r.Count {
+				continue
+			}
+			// Revoking a key bars it even when its certificates are revoked already; their first reason stands.
+			if t.Status == ledger.Revoked && c.Reason != ledger.KeyCompromise {
+				continue
+			}
+			t.Status, t.Cause, t.Since, t.Reason, t.Authority = r.Status, at, l.Effects.Time, c.Reason, l.Effects.Authority
+			if r.Status == ledger.Good {
+				t.Reason, t.Authority = 0, 0
+			}
+		}
+	}
+	f.st.put(ledger.RecordKey, c.Target[:], k)
+	if l.Effects.Authority == ledger.ByLineKey && l.Effects.Voucher != nil {
+		u, err := f.st.usage(l.Effects.Voucher[:], l.Effects.Time.Day())
+		if err != nil {
+			return err
+		}
+		u.Suspended++
+		f.st.put(ledger.RecordUsage, l.Effects.Voucher[:], u)
+	}
+	return nil
+}
+
+// statusRoot computes the root over the status of all leaves before the epoch leaf, which comes next.
+func (f *folder) statusRoot() (ledger.Hash, error) {
+	n := ledger.Chunks(f.st.Size())
+	changes := make(map[uint64]ledger.Hash, len(f.dirty)+1)
+	for i := f.st.chunks.Len(); i < n; i++ {
+		f.dirty[i] = true
+	}
+	for i := range f.dirty {
+		c, err := f.st.chunk(i)
+		if err != nil {
+			return ledger.Hash{}, err
+		}
+		changes[i] = tlog.LeafHash(c[:])
+	}
+	f.st.chunks = f.st.chunks.Overlay(changes, n)
+	return f.st.chunks.Root(), nil
+}
+
+// epoch ends the block.
+func (f *folder) epoch(e *ledger.Epoch, raw []byte) error {
+	at := f.st.Size()
+	f.append(raw)
+	c := &f.st.channel
+	c.Log, c.Height, c.Header, c.View, c.Time, c.Size = f.head.Log, f.head.Height, f.headHash, f.head.View, f.head.Time, f.st.Size()
+	f.st.put(ledger.RecordHeight, Uint64Key(f.head.Height),
+		ledger.BlockRecord{First: f.first, Epoch: at, Header: f.headHash, Time: f.head.Time})
+	f.st.put(ledger.RecordChannel, nil, *c)
+	return nil
+}
+
+// PublishedKey is the key id of the certificate that an entry publishes.
+func PublishedKey(entry []byte) (ledger.Hash, error) {
+	e, err := ledger.ParseEntry(entry)
+	if err != nil {
+		return ledger.Hash{}, err
+	}
+	if e.Op == nil {
+		return ledger.Hash{}, fmt.Errorf("%w: the entry is no operation", ErrBadLeaves)
+	}
+	_, args, err := ledger.ParseBody(e.Op.Body)
+	if err != nil {
+		return ledger.Hash{}, err
+	}
+	p, ok := args.(*ledger.Publish)
+	if !ok {
+		return ledger.Hash{}, fmt.Errorf("%w: the entry is no publication", ErrBadLeaves)
+	}
+	cert, err := profile.Parse(p.Certificate)
+	if err != nil {
+		return ledger.Hash{}, err
+	}
+	return ledger.Sum(cert.SPKI), nil
+}

@@ -1,0 +1,173 @@
+package state
+
+import (
+	"slices"
+
+	"github.com/quorate-pki/quorate/ca/profile"
+	"github.com/quorate-pki/quorate/internal/reason"
+	"github.com/quorate-pki/quorate/ledger"
+)
+
+// publish judges a publication. The order of the checks is part of the rules: the first that fails names the
+// verdict.
+func (j *judge) publish(tx *ledger.Parsed, p *ledger.Publish, at uint64, e *ledger.Effects) (*profile.Certificate, *outcome, error) {
+	s := j.fold.st
+	if p.Commitment != nil {
+		return nil, refuse(reason.New(reason.Reserved, "commitment form")), nil
+	}
+	line, org, no := j.publisher(tx, p)
+	if no != nil {
+		return nil, no, nil
+	}
+	cert, err := profile.Parse(p.Certificate)
+	if err != nil {
+		return nil, refuseError(err), nil
+	}
+	known, err := s.KeyRecord(ledger.Sum(cert.SPKI))
+	if err != nil {
+		return nil, nil, err
+	}
+	// Before the profile, whose answer depends on the time: what was published stays published.
+	if no := alreadyPublished(known, cert, line.Owner); no != nil {
+		return nil, no, nil
+	}
+	if no := j.profile(p, cert, org); no != nil {
+		return nil, no, nil
+	}
+	namespaces, refusal := s.registry.ownNames(line.Line, cert.DeviceSerial, cert.DNSNames)
+	if refusal != nil {
+		return nil, refuse(refusal), nil
+	}
+	voucher := tx.Tx.Signers[0]
+	device := ledger.Device(line.Owner, ledger.DeviceSerial, cert.DeviceSerial)
+	if no, err := j.unique(known, device); no != nil || err != nil {
+		return nil, no, err
+	}
+	if no, err := j.quota(voucher, line, org); no != nil || err != nil {
+		return nil, no, err
+	}
+	// The signature comes last because it costs the most; nothing above depends on it.
+	if !j.sigs.Certificate(cert) {
+		return nil, refuse(reason.New(reason.SelfSignature, "")), nil
+	}
+	owner, protection := line.Owner, uint64(0)
+	e.Owner, e.Evidence, e.Protection, e.Possession = &owner, ledger.EvidenceLine, &protection, ledger.PossessionSelf
+	e.Runs = []ledger.Run{{First: at, Count: 1, Status: ledger.Good}}
+	e.Voucher, e.Namespaces, e.Profile, e.Device = &voucher, namespaces, p.Profile, &device
+	return cert, nil, nil
+}
+
+// publisher finds the line key that vouches.
+func (j *judge) publisher(tx *ledger.Parsed, p *ledger.Publish) (*ledger.RegisteredKey, *ledger.OrgRecord, *outcome) {
+	r, h := j.fold.st.registry, j.header.Height
+	if len(tx.Tx.Signers) != 1 {
+		return nil, nil, refuse(reason.New(reason.WrongSigners, "a publication is signed by one line key"))
+	}
+	line := r.keys[tx.Tx.Signers[0]]
+	if line == nil || line.Role != ledger.KeyRoleLine || line.Line.Rights&ledger.RightPublish == 0 {
+		return nil, nil, refuse(reason.New(reason.NotAPublisher, ""))
+	}
+	if h < line.Line.From || (line.Line.Until != 0 && h > line.Line.Until) {
+		return nil, nil, refuse(reason.New(reason.LineKeyNotInForce, ""))
+	}
+	org := r.orgs[line.Owner]
+	if org == nil {
+		return nil, nil, refuse(reason.New(reason.OrganisationState, ""))
+	}
+	if !slices.Contains(line.Line.Profiles, p.Profile) || !slices.Contains(org.Profiles, p.Profile) {
+		return nil, nil, refuse(reason.New(reason.ProfileNotGranted, "%d", p.Profile))
+	}
+	return line, org, nil
+}
+
+// profile checks the certificate against the profile it is submitted under.
+func (j *judge) profile(p *ledger.Publish, cert *profile.Certificate, org *ledger.OrgRecord) *outcome {
+	prof, ok := profile.ByID(uint16(p.Profile))
+	if !ok || p.Profile > 0xffff {
+		return refuse(reason.New(reason.ProfileNotGranted, "%d is not known", p.Profile))
+	}
+	if err := prof.Check(cert, uint64(j.header.Time), profile.Grant{LegacyRSA2048: org.LegacyRSA}); err != nil {
+		return refuseError(err)
+	}
+	return nil
+}
+
+// alreadyPublished finds the old publication of the same bytes, or refuses the same content under other
+// signature bytes: ECDSA is malleable, and the old receipt would not rebuild the new leaf.
+func alreadyPublished(k *ledger.KeyRecord, cert *profile.Certificate, owner ledger.OrgID) *outcome {
+	if k == nil {
+		return nil
+	}
+	if k.Owner != owner {
+		return refuse(reason.New(reason.KeyOfAnotherOwner, ""))
+	}
+	tbs, der := ledger.Sum(cert.TBS), ledger.Sum(cert.Raw)
+	for _, c := range k.Certificates {
+		if c.DER == der {
+			return &outcome{code: reason.AlreadyPublished, leaf: c.Leaf}
+		}
+		if c.TBS == tbs {
+			return refuse(reason.New(reason.SignatureDiffers, ""))
+		}
+	}
+	return nil
+}
+
+// unique holds a key to one device and a device to one key.
+func (j *judge) unique(k *ledger.KeyRecord, device ledger.Hash) (*outcome, error) {
+	if k == nil {
+		var d ledger.DeviceRecord
+		taken, err := j.fold.st.get(ledger.RecordDevice, device[:], &d)
+		if err != nil || !taken {
+			return nil, err
+		}
+		return refuse(reason.New(reason.DeviceHasAnotherKey, "")), nil
+	}
+	if k.Barred {
+		return refuse(reason.New(reason.KeyBarred, "")), nil
+	}
+	if k.Device != device {
+		return refuse(reason.New(reason.KeyOfAnotherDevice, "")), nil
+	}
+	for _, c := range k.Certificates {
+		if c.Status == ledger.Suspended {
+			return refuse(reason.New(reason.KeySuspended, "")), nil
+		}
+	}
+	if len(k.Certificates) >= ledger.MaxCertificatesPerKey {
+		return refuse(reason.New(reason.TooManyCertificates, "")), nil
+	}
+	return nil, nil
+}
+
+// quota holds the line key and its organisation to their daily and total numbers.
+func (j *judge) quota(id ledger.Hash, line *ledger.RegisteredKey, org *ledger.OrgRecord) (*outcome, error) {
+	check := func(key []byte, day, total uint64) (*outcome, error) {
+		u, err := j.fold.st.usage(key, j.header.Time.Day())
+		switch {
+		case err != nil:
+			return nil, err
+		case u.Published >= day:
+			return refuse(reason.New(reason.QuotaDay, "")), nil
+		case u.Total >= total:
+			return refuse(reason.New(reason.QuotaTotal, "")), nil
+		}
+		return nil, nil
+	}
+	if no, err := check(id[:], line.Line.QuotaDay, line.Line.QuotaTotal); no != nil || err != nil {
+		return no, err
+	}
+	return check(line.Owner[:], org.QuotaDay, org.QuotaTotal)
+}
+
+// usage reads a usage record with its daily counts reset when the day is another.
+func (s *State) usage(key []byte, day uint32) (ledger.Usage, error) {
+	var u ledger.Usage
+	if _, err := s.get(ledger.RecordUsage, key, &u); err != nil {
+		return u, err
+	}
+	if u.Day != day {
+		u.Day, u.Published, u.Suspended = day, 0, 0
+	}
+	return u, nil
+}

@@ -1,0 +1,149 @@
+package state
+
+import (
+	"encoding/binary"
+	"fmt"
+	"iter"
+
+	"github.com/quorate-pki/quorate/ledger"
+	"github.com/quorate-pki/quorate/ledger/tlog"
+)
+
+// register folds the operations that change who may do what. The registry is copied, so states that share it
+// are not disturbed.
+func (f *folder) register(l *ledger.OpLeaf, args any, at uint64) error {
+	r := f.st.registry.clone()
+	f.st.registry = r
+	e := &l.Effects
+	switch a := args.(type) {
+	case *ledger.Consortium:
+		return f.found(a, at)
+	case *ledger.Organisation:
+		if e.Owner == nil {
+			return fmt.Errorf("%w: an organisation without an id", ErrBadLeaves)
+		}
+		rec := &ledger.OrgRecord{Organisation: *a, Leaf: at}
+		r.orgs[*e.Owner] = rec
+		f.st.put(ledger.RecordOrg, e.Owner[:], rec)
+		for _, spki := range a.AdminKeys {
+			f.addKey(&ledger.RegisteredKey{Role: ledger.KeyRoleAdmin, Owner: *e.Owner, SPKI: spki, Leaf: at})
+		}
+	case *ledger.Namespace:
+		if len(e.Namespaces) != 1 {
+			return fmt.Errorf("%w: a namespace without an id", ErrBadLeaves)
+		}
+		id, rec := e.Namespaces[0], &ledger.NamespaceRecord{Namespace: *a, Leaf: at}
+		r.namespaces[id] = rec
+		f.st.put(ledger.RecordNamespace, id[:], rec)
+	case *ledger.LineKey:
+		f.addKey(&ledger.RegisteredKey{Role: ledger.KeyRoleLine, Owner: a.Owner, SPKI: a.SPKI, Line: a, Leaf: at})
+	default:
+		return fmt.Errorf("%w: no fold for %T", ErrBadLeaves, args)
+	}
+	return nil
+}
+
+func (f *folder) found(c *ledger.Consortium, at uint64) error {
+	m, err := ledger.ParseMemberSet(c.MemberSet)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrBadLeaves, err)
+	}
+	ch := &f.st.channel
+	ch.Consortium, ch.Name, ch.Rules, ch.MemberSet = c.Name, c.Channel, c.RuleVersion, c.MemberSet
+	for _, x := range m.Members {
+		f.addKey(&ledger.RegisteredKey{Role: ledger.KeyRoleGovernance, Owner: x.Org, SPKI: x.Keys[ledger.KeyGovernance],
+			Member: x.Number, Leaf: at})
+	}
+	return nil
+}
+
+// addKey writes a registered key; the caller has made the registry this layer's own.
+func (f *folder) addKey(k *ledger.RegisteredKey) {
+	id := ledger.Sum(k.SPKI)
+	f.st.registry.keys[id] = k
+	f.st.put(ledger.RecordRegistry, id[:], k)
+}
+
+// Loader is a Store whose records can be walked in key order.
+type Loader interface {
+	Store
+	Records(kind ledger.RecordKind, prefix []byte) iter.Seq2[ledger.Record, error]
+}
+
+// Load reads the final state: the small records into memory, the filter and the status tree from their records.
+// frontier is the right edge of the tree at the store's size.
+func Load(store Loader, frontier tlog.Frontier) (*State, error) {
+	s := Empty(store)
+	s.frontier = frontier
+	if ok, err := s.get(ledger.RecordChannel, nil, &s.channel); err != nil || !ok {
+		return nil, fmt.Errorf("loading the state: no channel record (%v)", err)
+	}
+	if s.channel.Size != frontier.Size() {
+		return nil, fmt.Errorf("loading the state: records of %d leaves, tiles of %d", s.channel.Size, frontier.Size())
+	}
+	err := firstError(
+		load(store, ledger.RecordOrg, func(k []byte, v *ledger.OrgRecord) { s.registry.orgs[ledger.OrgID(k)] = v }),
+		load(store, ledger.RecordNamespace, func(k []byte, v *ledger.NamespaceRecord) { s.registry.namespaces[ledger.OrgID(k)] = v }),
+		load(store, ledger.RecordRegistry, func(k []byte, v *ledger.RegisteredKey) { s.registry.keys[ledger.Hash(k)] = v }),
+		s.loadFilter(store), s.loadChunks(store))
+	if err != nil {
+		return nil, fmt.Errorf("loading the state: %w", err)
+	}
+	return s, nil
+}
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func load[T any](store Loader, kind ledger.RecordKind, add func(key []byte, v *T)) error {
+	for rec, err := range store.Records(kind, nil) {
+		if err != nil {
+			return err
+		}
+		v := new(T)
+		if err := ledger.Decode(rec.Value, v); err != nil {
+			return fmt.Errorf("a %q record: %w", kind, err)
+		}
+		add(rec.Key, v)
+	}
+	return nil
+}
+
+func (s *State) loadFilter(store Loader) error {
+	for _, kind := range []ledger.RecordKind{ledger.RecordKey, ledger.RecordDevice} {
+		for rec, err := range store.Records(kind, nil) {
+			if err != nil {
+				return err
+			}
+			s.filter.Add(rec.Key)
+		}
+	}
+	return nil
+}
+
+// loadChunks rebuilds the status tree. Chunks never written are zero.
+func (s *State) loadChunks(store Loader) error {
+	// The last epoch covered all leaves before itself.
+	n := ledger.Chunks(s.channel.Size - 1)
+	var zero ledger.Chunk
+	hashes := make([]ledger.Hash, n)
+	for i := range hashes {
+		hashes[i] = tlog.LeafHash(zero[:])
+	}
+	for rec, err := range store.Records(ledger.RecordChunk, nil) {
+		if err != nil {
+			return err
+		}
+		if i := binary.BigEndian.Uint64(rec.Key); i < n {
+			hashes[i] = tlog.LeafHash(rec.Value)
+		}
+	}
+	s.chunks = tlog.NewChunkTree(hashes)
+	return nil
+}

@@ -1,0 +1,96 @@
+package state
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/quorate-pki/quorate/internal/reason"
+	"github.com/quorate-pki/quorate/ledger"
+)
+
+// registry holds the few records that every judgement needs in memory: organisations, namespaces, keys. It is
+// shared between states and copied before a change.
+type registry struct {
+	orgs       map[ledger.OrgID]*ledger.OrgRecord
+	namespaces map[ledger.OrgID]*ledger.NamespaceRecord
+	keys       map[ledger.Hash]*ledger.RegisteredKey
+}
+
+func newRegistry() *registry {
+	return &registry{map[ledger.OrgID]*ledger.OrgRecord{}, map[ledger.OrgID]*ledger.NamespaceRecord{},
+		map[ledger.Hash]*ledger.RegisteredKey{}}
+}
+
+func (r *registry) clone() *registry {
+	return &registry{maps.Clone(r.orgs), maps.Clone(r.namespaces), maps.Clone(r.keys)}
+}
+
+// admins counts how many of the signers are admin keys of an organisation.
+func (r *registry) admins(org ledger.OrgID, signers []ledger.Hash) (n uint64) {
+	for _, id := range signers {
+		if k := r.keys[id]; k != nil && k.Role == ledger.KeyRoleAdmin && k.Owner == org {
+			n++
+		}
+	}
+	return n
+}
+
+// governors counts the distinct members whose governance keys signed.
+func (r *registry) governors(signers []ledger.Hash) uint64 {
+	seen := map[uint64]bool{}
+	for _, id := range signers {
+		if k := r.keys[id]; k != nil && k.Role == ledger.KeyRoleGovernance {
+			seen[k.Member] = true
+		}
+	}
+	return uint64(len(seen))
+}
+
+// maxNamespaces is the most namespaces that one publication may draw its names from.
+const maxNamespaces = 8
+
+// ownNames finds the namespaces that entitle a line key to a device's serial and DNS names.
+func (r *registry) ownNames(line *ledger.LineKey, serial string, dns []string) ([]ledger.OrgID, *reason.Error) {
+	var used []ledger.OrgID
+	claim := func(kind uint64, covers func(value string) bool) bool {
+		for _, id := range line.Namespaces {
+			ns := r.namespaces[id]
+			if ns == nil || ns.Owner != line.Owner || ns.Type != kind || !covers(ns.Value) {
+				continue
+			}
+			if !slices.Contains(used, id) {
+				used = append(used, id)
+			}
+			return true
+		}
+		return false
+	}
+	if !claim(ledger.NamespaceSerial, func(v string) bool { return strings.HasPrefix(serial, v) }) {
+		return nil, reason.New(reason.SerialNotOwned, "%q", serial)
+	}
+	if len(line.Ranges) > 0 && !slices.ContainsFunc(line.Ranges, func(g ledger.Range) bool { return inRange(serial, g) }) {
+		return nil, reason.New(reason.SerialOutOfRange, "%q", serial)
+	}
+	for _, name := range dns {
+		if !claim(ledger.NamespaceDNS, func(v string) bool { return name == v || strings.HasSuffix(name, "."+v) }) {
+			return nil, reason.New(reason.NameNotOwned, "%q", name)
+		}
+	}
+	if len(used) > maxNamespaces {
+		return nil, reason.New(reason.NameNotOwned, "names of %d namespaces, at most %d", len(used), maxNamespaces)
+	}
+	return used, nil
+}
+
+// inRange reports whether a serial is the prefix followed by a decimal number within the range. Leading zeros
+// are fine: they are part of how a vendor writes its numbers.
+func inRange(serial string, g ledger.Range) bool {
+	digits, ok := strings.CutPrefix(serial, g.Prefix)
+	if !ok || digits == "" || len(digits) > 18 || strings.Trim(digits, "0123456789") != "" {
+		return false
+	}
+	n, err := strconv.ParseUint(digits, 10, 64)
+	return err == nil && g.Low <= n && n <= g.High
+}

@@ -1,0 +1,164 @@
+// Package state is the ledger's rules: judge decides what a block's transactions do, fold applies leaves. State
+// is a fold over leaves: nothing else changes it, and a node that executed a block and a node that folded its
+// leaves from tiles hold the same bytes.
+//
+// It is pure: no clock (time inside rules is the block's time), no randomness, no map order, no floats, no I/O
+// but reads through Store, whose failure is an error and never a verdict. It must never import crypto/x509 or
+// encoding/asn1: what those accept changes between Go releases, and verdicts may not.
+package state
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/quorate-pki/quorate/ledger"
+	"github.com/quorate-pki/quorate/ledger/tlog"
+)
+
+// Store is final state as it stands on disk. Get returns nil for a record that does not exist; an error means
+// that the store failed and judgement must stop. Safe for use by one goroutine; not written while used.
+type Store interface {
+	Get(key []byte) ([]byte, error)
+}
+
+// State is the ledger after some block: final records in a Store, under the writes of blocks not yet final. A
+// State is never changed once Execute or Fold returned it, Detach apart. Not safe for concurrent use, because
+// all States over one Store share its Filter.
+type State struct {
+	parent   *State
+	store    Store
+	writes   map[string][]byte
+	registry *registry
+	filter   *Filter
+	chunks   *tlog.ChunkTree
+	frontier tlog.Frontier
+	channel  ledger.ChannelRecord
+}
+
+// Empty is the state before genesis.
+func Empty(store Store) *State {
+	return &State{store: store, registry: newRegistry(), filter: NewFilter(), chunks: tlog.NewChunkTree(nil)}
+}
+
+// next is a child layer to write to.
+func (s *State) next() *State {
+	return &State{parent: s, store: s.store, writes: map[string][]byte{}, registry: s.registry, filter: s.filter,
+		chunks: s.chunks, frontier: s.frontier.Clone(), channel: s.channel}
+}
+
+// Detach tells a state that its parent's writes are in the store now.
+func (s *State) Detach() { s.parent = nil }
+
+// Writes are the records that this block wrote, by key; the caller must not change them.
+func (s *State) Writes() map[string][]byte { return s.writes }
+
+// Channel is what the state knows of its channel.
+func (s *State) Channel() ledger.ChannelRecord { return s.channel }
+
+// Size is the number of leaves.
+func (s *State) Size() uint64 { return s.frontier.Size() }
+
+// Root is the tree hash over all leaves.
+func (s *State) Root() ledger.Hash { return s.frontier.Root() }
+
+// Chunks is the tree over the status chunks as of the last epoch.
+func (s *State) Chunks() *tlog.ChunkTree { return s.chunks }
+
+// Members is the member set in force.
+func (s *State) Members() (*ledger.MemberSet, error) {
+	return ledger.ParseMemberSet(s.channel.MemberSet)
+}
+
+// Key is the store key of a record.
+func Key(kind ledger.RecordKind, key []byte) []byte {
+	b := make([]byte, 0, 1+len(key))
+	return append(append(b, byte(kind)), key...)
+}
+
+// Uint64Key is the key of records numbered by height or chunk; big-endian, so that they sort.
+func Uint64Key(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
+
+// filtered kinds are those that every publication asks for and nearly never finds.
+func filtered(kind ledger.RecordKind) bool {
+	return kind == ledger.RecordKey || kind == ledger.RecordDevice
+}
+
+// get reads a record into v; false when there is none.
+func (s *State) get(kind ledger.RecordKind, key []byte, v any) (bool, error) {
+	raw, err := s.raw(kind, key)
+	if err != nil || raw == nil {
+		return false, err
+	}
+	if err := ledger.Decode(raw, v); err != nil {
+		return false, fmt.Errorf("reading a %q record: %w", kind, err)
+	}
+	return true, nil
+}
+
+func (s *State) raw(kind ledger.RecordKind, key []byte) ([]byte, error) {
+	if filtered(kind) && !s.filter.MayHave(key) {
+		return nil, nil
+	}
+	k := Key(kind, key)
+	for l := s; l != nil; l = l.parent {
+		if v, ok := l.writes[string(k)]; ok {
+			return v, nil
+		}
+	}
+	v, err := s.store.Get(k)
+	if err != nil {
+		return nil, fmt.Errorf("reading a %q record: %w", kind, err)
+	}
+	return v, nil
+}
+
+// put writes a record to this layer.
+func (s *State) put(kind ledger.RecordKind, key []byte, v any) {
+	if filtered(kind) {
+		s.filter.Add(key)
+	}
+	s.writes[string(Key(kind, key))] = ledger.Encode(v)
+}
+
+func (s *State) chunk(n uint64) (c ledger.Chunk, err error) {
+	raw, err := s.raw(ledger.RecordChunk, Uint64Key(n))
+	if err != nil {
+		return c, err
+	}
+	if raw != nil && len(raw) != ledger.ChunkSize {
+		return c, fmt.Errorf("status chunk %d has %d bytes", n, len(raw))
+	}
+	copy(c[:], raw)
+	return c, nil
+}
+
+func (s *State) setStatus(leaf uint64, st ledger.Status) error {
+	n := leaf / ledger.ChunkLeaves
+	c, err := s.chunk(n)
+	if err != nil {
+		return err
+	}
+	c.Set(leaf, st)
+	s.writes[string(Key(ledger.RecordChunk, Uint64Key(n)))] = c[:]
+	return nil
+}
+
+// KeyRecord returns what was published over a key.
+func (s *State) KeyRecord(spki ledger.Hash) (*ledger.KeyRecord, error) {
+	var r ledger.KeyRecord
+	ok, err := s.get(ledger.RecordKey, spki[:], &r)
+	if err != nil || !ok {
+		return nil, err
+	}
+	return &r, nil
+}
+
+// Applied reports whether a transaction id is on the log.
+func (s *State) Applied(id ledger.Hash) (*ledger.TxRecord, error) {
+	var r ledger.TxRecord
+	ok, err := s.get(ledger.RecordTx, id[:], &r)
+	if err != nil || !ok {
+		return nil, err
+	}
+	return &r, nil
+}

@@ -1,0 +1,292 @@
+package ocsp
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"encoding/base64"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	second "golang.org/x/crypto/ocsp"
+)
+
+// These tests ask the responder over loopback with the programs relying parties use. Where such a program is not
+// installed they are skipped, except under CI=true.
+
+// tool is the path of a program.
+func tool(t *testing.T, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("%s is not installed, and CI=true", name)
+		}
+		t.Skipf("%s is not installed", name)
+	}
+	return path
+}
+
+// run returns what a program wrote to both its outputs, and its exit code.
+func run(t *testing.T, program string, args ...string) (string, int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Env = append(os.Environ(), "LC_ALL=C", "TZ=UTC", "no_proxy=*", "http_proxy=")
+	out, err := cmd.CombinedOutput()
+	if ctx.Err() != nil || cmd.ProcessState == nil {
+		t.Fatalf("%s %v: %v\n%s", program, args, err, out)
+	}
+	return string(out), cmd.ProcessState.ExitCode()
+}
+
+// site is a responder on loopback and self-issued certificates in every state.
+type site struct {
+	url, signer string   // address; file of the responder certificate
+	source      *ledger  //
+	certs       []target // good, revoked, suspended, unspecified, unknown
+	revokedAt   time.Time
+}
+
+// target is one certificate and how openssl and ocsptool should call its state.
+type target struct {
+	name, file       string
+	der              []byte
+	openssl, gnutls  string
+	reason, gnReason string // "" for none
+}
+
+func newSite(t *testing.T, key crypto.Signer) *site {
+	t.Helper()
+	now := time.Now()
+	s := &site{source: newLedger(t, now.Add(-20*time.Second)), revokedAt: now.Add(-72 * time.Hour).UTC().Truncate(time.Second)}
+	cert := responderCertificate(t, key)
+	r := responder(t, s.source, func(c *Config) { c.Key, c.Certificate, c.Prefix = key, cert, "/ocsp" })
+	server := httptest.NewServer(r)
+	t.Cleanup(server.Close)
+	s.url, s.signer = server.URL+"/ocsp", writePEM(t, "responder.pem", cert)
+	s.certs = []target{
+		{name: "good", openssl: "good", gnutls: "good"},
+		{name: "revoked", openssl: "revoked", gnutls: "revoked", reason: "keyCompromise", gnReason: "key compromise"},
+		{name: "suspended", openssl: "revoked", gnutls: "revoked", reason: "certificateHold", gnReason: "certificate hold"},
+		{name: "unspecified", openssl: "revoked", gnutls: "revoked"},
+		{name: "unknown", openssl: "unknown", gnutls: "unknown"},
+	}
+	standings := map[string]Standing{
+		"good":        {Known: true, State: Good},
+		"revoked":     {Known: true, State: Revoked, At: s.revokedAt, Reason: 1},
+		"suspended":   {Known: true, State: Suspended, At: s.revokedAt},
+		"unspecified": {Known: true, State: Revoked, At: s.revokedAt},
+	}
+	for i := range s.certs {
+		c := &s.certs[i]
+		c.der = device(t, "device "+c.name, int64(1000+i))
+		c.file = writePEM(t, c.name+".pem", c.der)
+		if standing, ok := standings[c.name]; ok {
+			s.source.publish(c.der, standing)
+		}
+	}
+	return s
+}
+
+// checkOpenSSL reads the lines openssl prints about one certificate.
+func (s *site) checkOpenSSL(t *testing.T, out string, c target) {
+	t.Helper()
+	at := strings.Index(out, c.file+": ")
+	if at < 0 {
+		t.Errorf("%s: nothing about it in:\n%s", c.name, out)
+		return
+	}
+	lines := out[at+len(c.file)+2:]
+	if next := strings.Index(lines, ".pem: "); next >= 0 {
+		lines = lines[:next]
+	}
+	if !strings.HasPrefix(lines, c.openssl+"\n") || !strings.Contains(lines, "This Update:") || !strings.Contains(lines, "Next Update:") {
+		t.Errorf("%s: want %s:\n%s", c.name, c.openssl, lines)
+	}
+	if has := strings.Contains(lines, "Reason:"); has != (c.reason != "") || has && !strings.Contains(lines, "Reason: "+c.reason+"\n") {
+		t.Errorf("%s: want reason %q:\n%s", c.name, c.reason, lines)
+	}
+	if when := "Revocation Time: " + s.revokedAt.Format("Jan _2 15:04:05 2006 GMT"); strings.Contains(lines, when) != (c.openssl == "revoked") {
+		t.Errorf("%s: want %q:\n%s", c.name, when, lines)
+	}
+}
+
+func TestPeerOpenSSL(t *testing.T) {
+	openssl := tool(t, "openssl")
+	for name, key := range keys(t) {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, key)
+			ask := func(t *testing.T, want []target, nonceWarning bool, args ...string) {
+				t.Helper()
+				args = append([]string{"ocsp", "-url", s.url, "-VAfile", s.signer}, args...)
+				out, code := run(t, openssl, args...)
+				if code != 0 || !strings.Contains(out, "Response verify OK") {
+					t.Errorf("openssl %v: exit %d\n%s", args, code, out)
+				}
+				if strings.Contains(out, "WARNING") != nonceWarning {
+					t.Errorf("openssl %v warns:\n%s", args, out)
+				}
+				for _, c := range want {
+					s.checkOpenSSL(t, out, c)
+				}
+			}
+			if name != "P-256" { // the rest does not depend on the key
+				ask(t, s.certs[:1], false, "-issuer", s.certs[0].file, "-cert", s.certs[0].file)
+				return
+			}
+			for i, c := range s.certs {
+				ask(t, s.certs[i:i+1], false, "-issuer", c.file, "-cert", c.file)
+				ask(t, s.certs[i:i+1], false, "-sha256", "-no_nonce", "-issuer", c.file, "-cert", c.file)
+			}
+			// Several certificates, of several issuers and with several hashes, in one request.
+			var all []string
+			for i, c := range s.certs {
+				all = append(all, []string{"-sha1", "-sha256", "-sha384"}[i%3], "-issuer", c.file, "-cert", c.file)
+			}
+			ask(t, s.certs, false, all...)
+			ask(t, s.certs, false, append(all, "-no_nonce")...)
+		})
+	}
+}
+
+// TestPeerOpenSSLSigned: a signed request is answered like any other.
+func TestPeerOpenSSLSigned(t *testing.T) {
+	openssl := tool(t, "openssl")
+	s := newSite(t, newP256(t))
+	dir := t.TempDir()
+	key, cert := filepath.Join(dir, "key.pem"), filepath.Join(dir, "cert.pem")
+	if out, code := run(t, openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+		"-subj", "/CN=asker", "-keyout", key, "-out", cert); code != 0 {
+		t.Fatal(out)
+	}
+	c := s.certs[1]
+	out, code := run(t, openssl, "ocsp", "-url", s.url, "-VAfile", s.signer, "-issuer", c.file, "-cert", c.file,
+		"-signer", cert, "-signkey", key)
+	if code != 0 || !strings.Contains(out, "Response verify OK") {
+		t.Errorf("exit %d\n%s", code, out)
+	}
+	s.checkOpenSSL(t, out, c)
+}
+
+// TestPeerOpenSSLErrors: unsupported hashes and stale states get the status the package comment promises, and an
+// answer is not trusted when the responder certificate is not pinned.
+func TestPeerOpenSSLErrors(t *testing.T) {
+	openssl := tool(t, "openssl")
+	s := newSite(t, newP256(t))
+	c := s.certs[0]
+	args := []string{"ocsp", "-url", s.url, "-VAfile", s.signer, "-issuer", c.file, "-cert", c.file}
+	if out, code := run(t, openssl, "ocsp", "-url", s.url, "-VAfile", s.signer, "-sha512", "-issuer", c.file, "-cert", c.file); code == 0 ||
+		!strings.Contains(out, "Responder Error: unauthorized (6)") {
+		t.Errorf("SHA-512: exit %d\n%s", code, out)
+	}
+	stranger := writePEM(t, "stranger.pem", responderCertificate(t, newP256(t)))
+	if out, _ := run(t, openssl, "ocsp", "-url", s.url, "-VAfile", stranger, "-issuer", c.file, "-cert", c.file); strings.Contains(out, "Response verify OK") ||
+		!strings.Contains(out, "Response Verify Failure") {
+		t.Errorf("another responder is pinned:\n%s", out)
+	}
+	s.source.mu.Lock()
+	s.source.fresh = time.Now().Add(-time.Hour)
+	s.source.mu.Unlock()
+	if out, code := run(t, openssl, args...); code == 0 || !strings.Contains(out, "Responder Error: trylater (3)") {
+		t.Errorf("stale: exit %d\n%s", code, out)
+	}
+}
+
+// TestPeerOpenSSLReadsExtendedRevoke reads an answer the responder itself does not give.
+func TestPeerOpenSSLReadsExtendedRevoke(t *testing.T) {
+	openssl := tool(t, "openssl")
+	key := newP256(t)
+	cert := responderCertificate(t, key)
+	signer, err := newSigner(key, cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, now := certID(t, crypto.SHA1, device(t, "d", 1)), time.Now()
+	der, err := signer.sign(responseData{keyHash: signer.keyHash, producedAt: now, responses: []singleResponse{
+		{certID: id.Raw, status: statusNonIssued, thisUpdate: now, nextUpdate: now.Add(time.Minute)},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "response.der")
+	if err := os.WriteFile(file, der, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, code := run(t, openssl, "ocsp", "-respin", file, "-resp_text", "-VAfile", writePEM(t, "r.pem", cert))
+	for _, want := range []string{"Response verify OK", "Cert Status: revoked", "certificateHold (0x6)", "Jan  1 00:00:00 1970 GMT",
+		"valid:", // what openssl calls 1.3.6.1.5.5.7.48.1.9, by the name it had before RFC 6960
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("exit %d, no %q in:\n%s", code, want, out)
+		}
+	}
+}
+
+func TestPeerOCSPTool(t *testing.T) {
+	ocsptool := tool(t, "ocsptool")
+	for name, key := range keys(t) {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, key)
+			certs := s.certs
+			if name != "P-256" {
+				certs = certs[:1]
+			}
+			for _, c := range certs {
+				for _, nonce := range []string{"--nonce", "--no-nonce"} {
+					out, code := run(t, ocsptool, "--ask="+s.url, "--load-cert", c.file, "--load-issuer", c.file,
+						"--load-signer", s.signer, nonce)
+					t.Log(out)
+if !strings.Contains(out, "Verifying OCSP Response: Success") {
+						t.Errorf("%s %s: exit %d\n%s", c.name, nonce, code, out)
+					}
+					if m := regexp.MustCompile(`Certificate Status: (\w+)`).FindStringSubmatch(out); m == nil || m[1] != c.gnutls {
+						t.Errorf("%s %s: status %v\n%s", c.name, nonce, m, out)
+					}
+					if c.gnutls == "revoked" && !strings.Contains(out, "Revocation time: "+s.revokedAt.Format("Mon Jan _2 15:04:05 UTC 2006")) {
+						t.Errorf("%s %s: revocation time\n%s", c.name, nonce, out)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestPeerCurl asks by GET, plain and conditionally, and fetches the certificate to pin.
+func TestPeerCurl(t *testing.T) {
+	curl := tool(t, "curl")
+	s := newSite(t, newP256(t))
+	c := s.certs[0]
+	encoded := base64.StdEncoding.EncodeToString(newRequest(t, nil, certID(t, crypto.SHA256, c.der)))
+	dir := t.TempDir()
+	body, tags := filepath.Join(dir, "body"), filepath.Join(dir, "tags")
+	for _, form := range []string{encoded, url.QueryEscape(encoded), url.PathEscape(encoded)} {
+		out, code := run(t, curl, "-sS", "--path-as-is", "-o", body, "--etag-save", tags,
+			"-w", "%{http_code} %{content_type}", s.url+"/"+form)
+		der, err := os.ReadFile(body)
+		if code != 0 || out != "200 "+responseType || err != nil {
+			t.Fatalf("%s: exit %d %s %v", form, code, out, err)
+		}
+		if got, err := second.ParseResponseForCert(der, parseX509(t, c.der), nil); err != nil || got.Status != second.Good {
+			t.Errorf("%s: %v", form, err)
+		}
+	}
+	if out, code := run(t, curl, "-sS", "--etag-compare", tags, "-o", body, "-w", "%{http_code}", s.url+"/"+encoded); code != 0 || out != "304" {
+		t.Errorf("conditional: exit %d %s", code, out)
+	}
+	if out, code := run(t, curl, "-sS", "-I", s.url+"/"+encoded); code != 0 || !strings.Contains(out, "Cache-Control: max-age=") {
+		t.Errorf("HEAD: exit %d\n%s", code, out)
+	}
+	out, code := run(t, curl, "-sS", s.url+"/responder.pem")
+	if pinned, err := os.ReadFile(s.signer); err != nil || code != 0 || !bytes.Equal([]byte(out), pinned) {
+		t.Errorf("responder.pem: exit %d %v\n%s", code, err, out)
+	}
+}

@@ -1,0 +1,238 @@
+package ocsp
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
+)
+
+const (
+	// MaxRequestSize is the longest request that is looked at, in octets. A hundred SHA-384 CertIDs fit.
+	MaxRequestSize = 16 << 10
+	// DefaultMaxRequests is the most certificates one request may ask about.
+	DefaultMaxRequests = 100
+	// maxNonce is the longest nonce, in octets; the shortest is one (RFC 9654 section 2.1).
+	maxNonce = 128
+)
+
+var (
+	// ErrMalformed says that the bytes do not follow the request syntax: answer malformedRequest. Sending the
+	// same bytes again is pointless, here and elsewhere.
+	ErrMalformed = errors.New("malformed OCSP request")
+	// ErrUnsupported says that the request is well formed but asks for what this package cannot answer with
+	// authority: answer unauthorized. Another responder might know more.
+	ErrUnsupported = errors.New("unsupported OCSP request")
+)
+
+// Request is an OCSPRequest. Its slices share memory with Raw; none may be changed.
+type Request struct {
+	Raw   []byte   // the DER it was read from
+	Certs []CertID // what is asked about, in order, at least one
+	Nonce []byte   // 1 to 128 octets; nil when the request has none
+
+	// What is ignored, kept so that encode can repeat a request octet for octet.
+	requestorName    []byte        // the whole [1] element
+	signature        []byte        // the whole [0] element
+	extensions       []extension   // of the request, in order, with the nonce
+	singleExtensions [][]extension // one list for each of Certs
+}
+
+// NewRequest makes an unsigned request. Give a nonce of 32 octets from a secure random source (RFC 9654 section
+// 2.1), or nil for an answer that caches may serve.
+func NewRequest(nonce []byte, certs ...CertID) (*Request, error) {
+	r := Request{Certs: certs}
+	if nonce != nil {
+		e, err := nonceExtension(nonce)
+		if err != nil {
+			return nil, fmt.Errorf("encoding the nonce: %w", err)
+		}
+		r.extensions = []extension{e}
+	}
+	der, err := r.encode()
+	if err != nil {
+		return nil, fmt.Errorf("encoding a request: %w", err)
+	}
+	parsed, err := ParseRequest(der)
+	if err != nil {
+		return nil, fmt.Errorf("making a request: %w", err)
+	}
+	return parsed, nil
+}
+
+// ParseRequest reads a request of at most MaxRequestSize octets and DefaultMaxRequests certificates. It accepts
+// strict DER only, and nothing that would not re-encode to the same octets. Every error is an ErrMalformed or an
+// ErrUnsupported; the first wins when both are true. The request keeps der, which must not be changed after.
+func ParseRequest(der []byte) (*Request, error) {
+	return parseRequest(der, DefaultMaxRequests)
+}
+
+func parseRequest(der []byte, most int) (*Request, error) {
+	if len(der) > MaxRequestSize {
+		return nil, malformed("longer than %d octets", MaxRequestSize)
+	}
+	var request, tbs, name, list cryptobyte.String
+	input := cryptobyte.String(der)
+	if !input.ReadASN1(&request, asn1.SEQUENCE) || !input.Empty() {
+		return nil, malformed("not one DER SEQUENCE")
+	}
+	if !request.ReadASN1(&tbs, asn1.SEQUENCE) {
+		return nil, malformed("tbsRequest is not a SEQUENCE")
+	}
+	r := &Request{Raw: der}
+	if request.PeekASN1Tag(explicit(0)) && !readWrapped(&request, &r.signature, 0, asn1.SEQUENCE) {
+		return nil, malformed("optionalSignature is not one SEQUENCE")
+	}
+	if !request.Empty() {
+		return nil, malformed("something follows the request")
+	}
+
+	if tbs.PeekASN1Tag(explicit(0)) {
+		return nil, malformed("version is present: v1, the only one, is the DEFAULT, which DER leaves out")
+	}
+	if tbs.PeekASN1Tag(explicit(1)) {
+		var (
+			inner cryptobyte.String
+			tag   asn1.Tag
+		)
+		if !tbs.ReadASN1Element(&name, explicit(1)) {
+			return nil, malformed("requestorName is cut short")
+		}
+		r.requestorName = name
+		if !name.ReadASN1(&inner, explicit(1)) || !inner.ReadAnyASN1(&name, &tag) || !inner.Empty() {
+			return nil, malformed("requestorName is not one GeneralName")
+		}
+	}
+	if !tbs.ReadASN1(&list, asn1.SEQUENCE) || list.Empty() {
+		return nil, malformed("requestList is not a SEQUENCE of at least one Request")
+	}
+	if err := r.readRequestList(list, most); err != nil {
+		return nil, err
+	}
+	if tbs.PeekASN1Tag(explicit(2)) {
+		var wrapped cryptobyte.String
+		if !tbs.ReadASN1(&wrapped, explicit(2)) || !readExtensions(&wrapped, &r.extensions) || !wrapped.Empty() {
+			return nil, malformed("requestExtensions are not well formed")
+		}
+	}
+	if !tbs.Empty() {
+		return nil, malformed("something follows tbsRequest")
+	}
+	if err := r.readNonce(); err != nil {
+		return nil, err
+	}
+	// Last, so that whatever is malformed is called so.
+	if err := r.supported(); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// readRequestList reads each Request of the list. One too many ends it at once: what follows is not looked at.
+func (r *Request) readRequestList(list cryptobyte.String, most int) error {
+	for !list.Empty() {
+		if len(r.Certs) == most {
+			return fmt.Errorf("%w: more than %d certificates", ErrUnsupported, most)
+		}
+		var (
+			item       cryptobyte.String
+			extensions []extension
+		)
+		if !list.ReadASN1(&item, asn1.SEQUENCE) {
+			return malformed("Request %d is not a SEQUENCE", len(r.Certs))
+		}
+		id, err := readCertID(&item)
+		if err != nil {
+			return malformed("Request %d: %v", len(r.Certs), err)
+		}
+		if item.PeekASN1Tag(explicit(0)) {
+			var wrapped cryptobyte.String
+			if !item.ReadASN1(&wrapped, explicit(0)) || !readExtensions(&wrapped, &extensions) || !wrapped.Empty() {
+				return malformed("Request %d: singleRequestExtensions are not well formed", len(r.Certs))
+			}
+		}
+		if !item.Empty() {
+			return malformed("Request %d: something follows it", len(r.Certs))
+		}
+		r.Certs = append(r.Certs, id)
+		r.singleExtensions = append(r.singleExtensions, extensions)
+	}
+	return nil
+}
+
+// readNonce takes the nonce out of the request's extensions.
+func (r *Request) readNonce() error {
+	for _, e := range r.extensions {
+		if e.oid != oidNonce {
+			continue
+		}
+		var nonce cryptobyte.String
+		value := cryptobyte.String(e.value)
+		if !value.ReadASN1(&nonce, asn1.OCTET_STRING) || !value.Empty() {
+			return malformed("the nonce is not one OCTET STRING")
+		}
+		if len(nonce) < 1 || len(nonce) > maxNonce {
+			return malformed("a nonce of %d octets: RFC 9654 allows 1 to %d", len(nonce), maxNonce)
+		}
+		r.Nonce = nonce
+	}
+	return nil
+}
+
+// supported refuses what is well formed but cannot be answered with authority.
+func (r *Request) supported() error {
+	for i, id := range r.Certs {
+		if id.Hash == 0 {
+			return fmt.Errorf("%w: Request %d: unknown hash algorithm", ErrUnsupported, i)
+		}
+		for _, e := range r.singleExtensions[i] {
+			if e.critical {
+				return fmt.Errorf("%w: Request %d: unknown critical extension", ErrUnsupported, i)
+			}
+		}
+	}
+	for _, e := range r.extensions {
+		if e.critical && e.oid != oidNonce {
+			return fmt.Errorf("%w: unknown critical extension", ErrUnsupported)
+		}
+	}
+	return nil
+}
+
+// encode writes the request from its parts: Raw itself is not used, but the Raw of each CertID is.
+func (r *Request) encode() ([]byte, error) {
+	var b cryptobyte.Builder
+	b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
+			b.AddBytes(r.requestorName)
+			b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
+				for i, id := range r.Certs {
+					b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
+						b.AddBytes(id.Raw)
+						if i < len(r.singleExtensions) {
+							addExtensions(b, 0, r.singleExtensions[i])
+						}
+					})
+				}
+			})
+			addExtensions(b, 2, r.extensions)
+		})
+		b.AddBytes(r.signature)
+	})
+	return b.Bytes()
+}
+
+// readWrapped reads the whole element [n] EXPLICIT that wraps exactly one element of the given tag.
+func readWrapped(s *cryptobyte.String, out *[]byte, n uint8, tag asn1.Tag) bool {
+	var element, wrapped, inner cryptobyte.String
+	if !s.ReadASN1Element(&element, explicit(n)) {
+		return false
+	}
+	*out = element
+	return element.ReadASN1(&wrapped, explicit(n)) && wrapped.ReadASN1(&inner, tag) && wrapped.Empty()
+}
+
+func malformed(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrMalformed, fmt.Sprintf(format, args...))
+}

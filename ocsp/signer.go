@@ -1,0 +1,114 @@
+package ocsp
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
+)
+
+// minRSABits is the smallest RSA key that may sign answers.
+const minRSABits = 2048
+
+// signer is a responder's identity: a key and the certificate that goes with its answers. One key may have
+// several, one for each CA that delegates to it.
+type signer struct {
+	key         crypto.Signer
+	algorithm   algorithm
+	certificate *x509.Certificate
+	keyHash     []byte // SHA-1 of the bits of the public key: ResponderID byKey
+}
+
+// algorithm is how a kind of key signs.
+type algorithm struct {
+	oid        string
+	parameters string      // DER; "" for absent
+	hash       crypto.Hash // zero: the key signs the message itself
+}
+
+func newSigner(key crypto.Signer, certificate []byte) (*signer, error) {
+	alg, err := algorithmOf(key.Public())
+	if err != nil {
+		return nil, err
+	}
+	cert, err := x509.ParseCertificate(certificate)
+	if err != nil {
+		return nil, fmt.Errorf("reading the responder certificate: %w", err)
+	}
+	public, ok := cert.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
+	if !ok || !public.Equal(key.Public()) {
+		return nil, errors.New("the responder certificate is for another key")
+	}
+	if !slices.Contains(cert.ExtKeyUsage, x509.ExtKeyUsageOCSPSigning) {
+		return nil, errors.New("the responder certificate has no OCSPSigning extended key usage (RFC 6960 section 4.2.2.2)")
+	}
+	keyHash, err := keyIdentifier(key.Public())
+	if err != nil {
+		return nil, err
+	}
+	return &signer{key: key, algorithm: alg, certificate: cert, keyHash: keyHash}, nil
+}
+
+// algorithmOf says how a key signs: P-256, P-384, Ed25519 or RSA of at least minRSABits.
+func algorithmOf(public crypto.PublicKey) (algorithm, error) {
+	switch k := public.(type) {
+	case *ecdsa.PublicKey:
+		switch k.Curve {
+		case elliptic.P256():
+			return algorithm{oid: oidECDSAWithSHA256, hash: crypto.SHA256}, nil // parameters absent, RFC 5758 3.2
+		case elliptic.P384():
+			return algorithm{oid: oidECDSAWithSHA384, hash: crypto.SHA384}, nil
+		}
+		return algorithm{}, errors.New("an ECDSA key on a curve other than P-256 and P-384 cannot sign answers")
+	case ed25519.PublicKey:
+		return algorithm{oid: oidEd25519}, nil // parameters absent, RFC 8410 section 3
+	case *rsa.PublicKey:
+		if bits := k.N.BitLen(); bits < minRSABits {
+			return algorithm{}, fmt.Errorf("an RSA key of %d bits is too small, at least %d", bits, minRSABits)
+		}
+		return algorithm{oid: oidSHA256WithRSA, parameters: derNull, hash: crypto.SHA256}, nil // NULL, RFC 4055 section 5
+	}
+	return algorithm{}, fmt.Errorf("a key of type %T cannot sign answers", public)
+}
+
+// sign returns the whole OCSPResponse that carries a ResponseData.
+func (s *signer) sign(data responseData) ([]byte, error) {
+	tbs, err := data.encode()
+	if err != nil {
+		return nil, fmt.Errorf("encoding the response data: %w", err)
+	}
+	message := tbs
+	if s.algorithm.hash != 0 {
+		message = digest(s.algorithm.hash, tbs)
+	}
+	signature, err := s.key.Sign(rand.Reader, message, s.algorithm.hash)
+	if err != nil {
+		return nil, fmt.Errorf("signing an answer: %w", err)
+	}
+	var b cryptobyte.Builder
+	b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) { // BasicOCSPResponse
+		b.AddBytes(tbs)
+		b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
+			addOID(b, s.algorithm.oid)
+			b.AddBytes([]byte(s.algorithm.parameters))
+		})
+		b.AddASN1BitString(signature)
+		b.AddASN1(explicit(0), func(b *cryptobyte.Builder) {
+			b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) { b.AddBytes(s.certificate.Raw) })
+		})
+	})
+	basic, err := b.Bytes()
+	if err != nil {
+		return nil, fmt.Errorf("encoding a BasicOCSPResponse: %w", err)
+	}
+	return encodeSuccessful(basic)
+}

@@ -1,0 +1,227 @@
+// Package verify checks receipts and status proofs offline, for relying parties written in Go. It trusts a policy
+// file and nothing else: no node, no network, no clock but the time passed in. docs/formats.md gives the rules in
+// the order they are applied here; every refusal is a *reason.Error that names the rule.
+//
+// It must never say "good" without a quorum of distinct members behind the very bytes it says it of.
+package verify
+
+import (
+	"crypto/sha256"
+	"time"
+
+	"github.com/quorate-pki/quorate/ca/profile"
+	"github.com/quorate-pki/quorate/internal/reason"
+	"github.com/quorate-pki/quorate/ledger"
+	"github.com/quorate-pki/quorate/ledger/tlog"
+)
+
+// MaxFuture is how far ahead of the verifier's clock a cosignature time may be.
+const MaxFuture = 5 * time.Minute
+
+// Published is what a receipt proves: this certificate was published, by whom, on whose word.
+type Published struct {
+	Leaf      uint64
+	Profile   uint64
+	Effects   ledger.Effects
+	Size      uint64    // of the tree the proof is in
+	CheckedAt time.Time // what at least one honest member swore: the (f+1)-th latest cosignature time
+	DER       [32]byte  // SHA-256 of the certificate
+}
+
+// Standing is what a status proof proves of a leaf.
+type Standing struct {
+	Leaf   uint64
+	Status ledger.Status
+	Size   uint64
+	AsOf   time.Time           // freshness: the (f+1)-th latest cosignature time
+	Cause  *ledger.StatusCause // entry that changed the status; nil when nothing ever did
+	Change *ledger.StatusChange
+	Since  time.Time // block time of the change
+	By     ledger.Authority
+}
+
+// Entry verifies a receipt of any entry and returns the entry's bytes. der is the certificate for publications,
+// nil for other entries.
+func Entry(p *tlog.Policy, receipt, der []byte) (*tlog.Proof, *tlog.Verified, []byte, error) {
+	proof, err := tlog.ParseProof(receipt)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	extra, err := ledger.ParseReceiptExtra(proof.Extra)
+	if err != nil {
+		return nil, nil, nil, reason.New(reason.BadExtra, "%v", err)
+	}
+	entry := append(append(append([]byte{}, extra.Before...), der...), extra.After...)
+	v, err := proof.Verify(p, tlog.LeafHash(entry))
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	return proof, v, entry, nil
+}
+
+// Receipt verifies that a certificate was published.
+func Receipt(p *tlog.Policy, receipt, der []byte) (*Published, error) {
+	if len(der) == 0 || len(der) > ledger.MaxCertificate {
+		return nil, reason.New(reason.BadCertificateFile, "%d bytes", len(der))
+	}
+	proof, v, raw, err := Entry(p, receipt, der)
+	if err != nil {
+		return nil, err
+	}
+	entry, err := ledger.ParseEntry(raw)
+	if err != nil || entry.Op == nil {
+		return nil, reason.New(reason.NotAPublication, "leaf %d is of another kind", proof.Index)
+	}
+	_, args, err := ledger.ParseBody(entry.Op.Body)
+	pub, ok := args.(*ledger.Publish)
+	if err != nil || !ok {
+		return nil, reason.New(reason.NotAPublication, "leaf %d is another operation", proof.Index)
+	}
+	// The proof covers the bytes; this makes sure that the certificate stands where a publication has it and was
+	// not smuggled into another field.
+	if string(pub.Certificate) != string(der) {
+		return nil, reason.New(reason.WrongCertificate, "leaf %d", proof.Index)
+	}
+	return &Published{Leaf: proof.Index, Profile: pub.Profile, Effects: entry.Op.Effects, Size: v.Size,
+		CheckedAt: time.Unix(int64(v.Time), 0).UTC(), DER: sha256.Sum256(der)}, nil
+}
+
+// Status verifies a status proof of a leaf. It does not look at the age: Fresh does.
+func Status(p *tlog.Policy, status []byte, leaf uint64) (*Standing, error) {
+	proof, err := tlog.ParseProof(status)
+	if err != nil {
+		return nil, err
+	}
+	x, err := ledger.ParseStatusExtra(proof.Extra)
+	if err != nil {
+		return nil, reason.New(reason.BadExtra, "%v", err)
+	}
+	v, err := proof.Verify(p, tlog.LeafHash(x.Epoch))
+	if err != nil {
+		return nil, err
+	}
+	if proof.Index != v.Size-1 {
+		return nil, reason.New(reason.EpochNotLast, "index %d in a tree of %d", proof.Index, v.Size)
+	}
+	entry, err := ledger.ParseEntry(x.Epoch)
+	if err != nil || entry.Epoch == nil {
+		return nil, reason.New(reason.NotAnEpoch, "leaf %d", proof.Index)
+	}
+	if entry.Epoch.First >= proof.Index {
+		return nil, reason.New(reason.EpochMismatch, "its block begins at leaf %d", entry.Epoch.First)
+	}
+	if leaf >= proof.Index {
+		return nil, reason.New(reason.LeafNotCovered, "leaf %d, epoch at leaf %d", leaf, proof.Index)
+	}
+	s := &Standing{Leaf: leaf, Size: v.Size, AsOf: time.Unix(int64(v.Time), 0).UTC()}
+	if s.Status, err = chunkStatus(x, entry.Epoch.StatusRoot, proof.Index, leaf); err != nil {
+		return nil, err
+	}
+	if s.Status == ledger.NoStatus {
+		return nil, reason.New(reason.NoStatus, "leaf %d", leaf)
+	}
+	return s, s.cause(x.Cause, v)
+}
+
+// chunkStatus reads a leaf's status from the chunk, once the chunk is proved under the status root.
+func chunkStatus(x *ledger.StatusExtra, root ledger.Hash, epoch, leaf uint64) (ledger.Status, error) {
+	if len(x.Chunk) != ledger.ChunkSize {
+		return 0, reason.New(reason.BadChunk, "%d bytes", len(x.Chunk))
+	}
+	if x.Number != leaf/ledger.ChunkLeaves {
+		return 0, reason.New(reason.WrongChunk, "chunk %d for leaf %d", x.Number, leaf)
+	}
+	if tlog.VerifyInclusion(x.Path, x.Number, ledger.Chunks(epoch), tlog.LeafHash(x.Chunk), root) != nil {
+		return 0, reason.New(reason.ChunkNotInRoot, "chunk %d of %d", x.Number, ledger.Chunks(epoch))
+	}
+	chunk := ledger.Chunk(x.Chunk)
+	return chunk.Get(leaf), nil
+}
+
+// cause verifies the entry said to have changed the status, under the same checkpoint. Good without a cause is
+// how it was published; any other status has one.
+func (s *Standing) cause(c *ledger.StatusCause, v *tlog.Verified) error {
+	if c == nil {
+		if s.Status != ledger.Good {
+			return reason.New(reason.BadCause, "%s without a cause", s.Status)
+		}
+		return nil
+	}
+	if tlog.VerifyInclusion(c.Path, c.Index, v.Size, tlog.LeafHash(c.Entry), v.Root) != nil {
+		return reason.New(reason.BadCause, "leaf %d is not proved", c.Index)
+	}
+	entry, err := ledger.ParseEntry(c.Entry)
+	if err != nil || entry.Op == nil {
+		return reason.New(reason.BadCause, "leaf %d is no operation", c.Index)
+	}
+	_, args, err := ledger.ParseBody(entry.Op.Body)
+	change, ok := args.(*ledger.StatusChange)
+	if err != nil || !ok {
+		return reason.New(reason.BadCause, "leaf %d is no status change", c.Index)
+	}
+	for _, r := range entry.Op.Effects.Runs {
+		if s.Leaf < r.First || s.Leaf-r.First >= r.Count {
+			continue
+		}
+		if r.Status != s.Status {
+			return reason.New(reason.CauseStatusMismatch, "leaf %d gives %s, the chunk %s", c.Index, r.Status, s.Status)
+		}
+		s.Cause, s.Change, s.Since, s.By = c, change, entry.Op.Effects.Time.Time(), entry.Op.Effects.Authority
+		return nil
+	}
+	return reason.New(reason.BadCause, "leaf %d does not touch leaf %d", c.Index, s.Leaf)
+}
+
+// Fresh refuses a standing older than maxAge or ahead of the clock.
+func (s *Standing) Fresh(now time.Time, maxAge time.Duration) error {
+	switch age := now.Sub(s.AsOf); {
+	case age > maxAge:
+		return reason.New(reason.Stale, "as of %s, %s ago", s.AsOf.Format(time.RFC3339), age.Round(time.Second))
+	case age < -MaxFuture:
+		return reason.New(reason.FromTheFuture, "as of %s", s.AsOf.Format(time.RFC3339))
+	}
+	return nil
+}
+
+// Verdict is the whole answer about a certificate: nil means published, not revoked or suspended as of a fresh
+// time, and within its validity. standing may be nil: then the answer is StatusNotChecked at best. Fresh was
+// called by Verdict.
+func Verdict(pub *Published, standing *Standing, der []byte, now time.Time, maxAge time.Duration) error {
+	if pub.DER != sha256.Sum256(der) {
+		return reason.New(reason.WrongCertificate, "")
+	}
+	if standing == nil {
+		return reason.New(reason.StatusNotChecked, "")
+	}
+	if standing.Leaf != pub.Leaf {
+		return reason.New(reason.ReceiptMismatch, "leaf %d and leaf %d", pub.Leaf, standing.Leaf)
+	}
+	switch standing.Status {
+	case ledger.Revoked: // for ever: its age does not matter
+		return reason.New(reason.RevokedCertificate, "since %s", standing.Since.Format(time.RFC3339))
+	case ledger.Suspended:
+		if err := standing.Fresh(now, maxAge); err != nil {
+			return err
+		}
+		return reason.New(reason.SuspendedCert, "since %s", standing.Since.Format(time.RFC3339))
+	}
+	if err := standing.Fresh(now, maxAge); err != nil {
+		return err
+	}
+	return Validity(der, now)
+}
+
+// Validity refuses a certificate outside its own dates.
+func Validity(der []byte, now time.Time) error {
+	cert, err := profile.Parse(der)
+	if err != nil {
+		return reason.New(reason.BadCertificateFile, "%v", err)
+	}
+	switch t := now.Unix(); {
+	case t < cert.NotBefore:
+		return reason.New(reason.BeforeValidity, "from %s", time.Unix(cert.NotBefore, 0).UTC().Format(time.RFC3339))
+	case t > cert.NotAfter:
+		return reason.New(reason.AfterValidity, "until %s", time.Unix(cert.NotAfter, 0).UTC().Format(time.RFC3339))
+	}
+	return nil
+}
