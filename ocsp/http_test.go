@@ -37,27 +37,34 @@ func readAll(t *testing.T, resp *http.Response) []byte {
 	return b
 }
 
-// slashes makes a published certificate whose request has '/', '+' and, when told, "//" in base64.
-func slashes(t *testing.T, source *ledger, doubled bool) ([]byte, string) {
+// slashes publishes a certificate whose request has '/', "//", '+' and '=' in base64.
+func slashes(t *testing.T, source *ledger) string {
 	t.Helper()
-	for serial := int64(1); serial < 100_000; serial++ {
-		cert := device(t, "d", serial)
-		der := newRequest(t, nil, certID(t, crypto.SHA384, cert))
-		encoded := base64.StdEncoding.EncodeToString(der)
-		if strings.Contains(encoded, "/") && strings.Contains(encoded, "+") && strings.Contains(encoded, "=") &&
-			(!doubled || strings.Contains(encoded, "//")) {
-			source.publish(cert, Standing{Known: true, State: Good})
-			return cert, encoded
+	id := CertID{
+		Hash:           crypto.SHA256,
+		IssuerNameHash: bytes.Repeat([]byte{0xff}, 32),
+		IssuerKeyHash:  bytes.Repeat([]byte{0xfb, 0xef, 0xbe}, 11)[:32],
+		Serial:         []byte{0x01},
+	}
+	raw, err := id.encode(derNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id.Raw = raw
+	source.standings[indexKey(id)] = Standing{Known: true, State: Good}
+	encoded := base64.StdEncoding.EncodeToString(newRequest(t, nil, id))
+	for _, part := range []string{"//", "++", "="} {
+		if !strings.Contains(encoded, part) {
+			t.Fatalf("no %s in %s", part, encoded)
 		}
 	}
-	t.Fatal("no such request")
-	return nil, ""
+	return encoded
 }
 
 // TestGetForms: every way clients write base64 into a path is understood.
 func TestGetForms(t *testing.T) {
 	source := newLedger(t, time.Now())
-	cert, encoded := slashes(t, source, true)
+	encoded := slashes(t, source)
 	escaped := url.QueryEscape(encoded) // '/' '+' '=' all as %XX
 	for _, prefix := range []string{"", "/ocsp", "/v1/ch-1/ocsp"} {
 		r := responder(t, source, func(c *Config) { c.Prefix = prefix })
@@ -71,7 +78,7 @@ func TestGetForms(t *testing.T) {
 			"after a doubled slash":   "//" + encoded,
 			"without padding":         "/" + strings.TrimRight(encoded, "="),
 			"with a query":            "/" + encoded + "?x=1",
-			"escaped, with line ends": "/" + escaped[:30] + "%0A" + escaped[30:],
+			"escaped, with line ends": "/" + escaped[:2] + "%0A" + escaped[2:],
 		} {
 			resp, err := http.Get(server.URL + prefix + path)
 			if err != nil {
@@ -79,10 +86,7 @@ func TestGetForms(t *testing.T) {
 			}
 			body := readAll(t, resp)
 			resp.Body.Close()
-			if name == "escaped, with line ends" && strings.Contains(escaped[28:32], "%") {
-				continue // the line end fell into an escape
-			}
-			got, err := second.ParseResponseForCert(body, parseX509(t, cert), nil)
+			got, err := second.ParseResponse(body, nil)
 			if err != nil || got.Status != second.Good || resp.StatusCode != 200 || resp.Header.Get("Content-Type") != responseType {
 				t.Errorf("prefix %q, %s: %s %v", prefix, name, resp.Status, err)
 			}
@@ -291,11 +295,11 @@ func TestHead(t *testing.T) {
 // TestMounted: http.StripPrefix works too, with an empty Prefix.
 func TestMounted(t *testing.T) {
 	source := newLedger(t, time.Now())
-	cert, encoded := slashes(t, source, false)
+	encoded := slashes(t, source)
 	h := http.StripPrefix("/ocsp", responder(t, source, nil))
 	for _, path := range []string{encoded, url.QueryEscape(encoded)} {
 		resp := ask(h, "GET", "/ocsp/"+path, nil, nil)
-		if _, err := second.ParseResponseForCert(readAll(t, resp), parseX509(t, cert), nil); err != nil {
+		if got, err := second.ParseResponse(readAll(t, resp), nil); err != nil || got.Status != second.Good {
 			t.Errorf("%s: %v", path, err)
 		}
 	}

@@ -1,5 +1,3 @@
-//go:build interop
-
 // These packages of transparency-dev/formats need filippo.io/mldsa, which nothing else here does.
 
 package tlog_test
