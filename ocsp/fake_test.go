@@ -21,7 +21,7 @@ import (
 )
 
 // ledger is a Source in memory. It fails the test when a Status is not preceded by a Freshness.
-type ledger struct {
+type fakeLedger struct {
 	t *testing.T
 
 	mu        sync.Mutex
@@ -32,18 +32,18 @@ type ledger struct {
 	calls     []string
 }
 
-func newLedger(t *testing.T, fresh time.Time) *ledger {
-	return &ledger{t: t, fresh: fresh, standings: make(map[string]Standing)}
+func newLedger(t *testing.T, fresh time.Time) *fakeLedger {
+	return &fakeLedger{t: t, fresh: fresh, standings: make(map[string]Standing)}
 }
 
-func (l *ledger) Freshness(context.Context) (time.Time, error) {
+func (l *fakeLedger) Freshness(context.Context) (time.Time, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.calls = append(l.calls, "freshness")
 	return l.fresh, l.failFresh
 }
 
-func (l *ledger) Status(_ context.Context, id CertID) (Standing, error) {
+func (l *fakeLedger) Status(_ context.Context, id CertID) (Standing, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.calls) == 0 {
@@ -54,7 +54,7 @@ func (l *ledger) Status(_ context.Context, id CertID) (Standing, error) {
 }
 
 // publish makes the ledger answer s about a self-issued certificate, by every hash algorithm.
-func (l *ledger) publish(certificate []byte, s Standing) {
+func (l *fakeLedger) publish(certificate []byte, s Standing) {
 	l.t.Helper()
 	for _, h := range []crypto.Hash{crypto.SHA1, crypto.SHA256, crypto.SHA384} {
 		l.mu.Lock()
@@ -63,7 +63,7 @@ func (l *ledger) publish(certificate []byte, s Standing) {
 	}
 }
 
-func (l *ledger) takeCalls() []string {
+func (l *fakeLedger) takeCalls() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	calls := l.calls

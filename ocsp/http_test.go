@@ -38,13 +38,13 @@ func readAll(t *testing.T, resp *http.Response) []byte {
 }
 
 // slashes publishes a certificate whose request has '/', "//", '+' and '=' in base64.
-func slashes(t *testing.T, source *ledger) string {
+func slashes(t *testing.T, source *fakeLedger) string {
 	t.Helper()
 	id := CertID{
 		Hash:           crypto.SHA256,
 		IssuerNameHash: bytes.Repeat([]byte{0xff}, 32),
-		IssuerKeyHash:  bytes.Repeat([]byte{0xfb, 0xef, 0xbe}, 11)[:32],
-		Serial:         []byte{0x01},
+		IssuerKeyHash:  bytes.Repeat([]byte{0xfb, 0xef, 0xbe, 0x00}, 8), // "++++" at every phase
+		Serial:         []byte{0x01, 0x02},
 	}
 	raw, err := id.encode(derNull)
 	if err != nil {

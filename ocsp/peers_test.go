@@ -50,8 +50,8 @@ func run(t *testing.T, program string, args ...string) (string, int) {
 
 // site is a responder on loopback and self-issued certificates in every state.
 type site struct {
-	url, signer string   // address; file of the responder certificate
-	source      *ledger  //
+	url, signer string // address; file of the responder certificate
+	source      *fakeLedger
 	certs       []target // good, revoked, suspended, unspecified, unknown
 	revokedAt   time.Time
 }

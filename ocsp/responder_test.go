@@ -190,7 +190,7 @@ func TestStaleLoggedOnce(t *testing.T) {
 // TestSourceFails: an error is never turned into a status.
 func TestSourceFails(t *testing.T) {
 	request := newRequest(t, nil, certID(t, crypto.SHA1, device(t, "d", 1)))
-	for name, source := range map[string]*ledger{
+	for name, source := range map[string]*fakeLedger{
 		"freshness": {t: t, fresh: time.Now(), failFresh: errBroken},
 		"status":    {t: t, fresh: time.Now(), failRead: errBroken},
 		"cancelled": {t: t, fresh: time.Now(), failRead: context.Canceled},

@@ -1,0 +1,315 @@
+package main
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/x509"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/quorate-pki/quorate/ca"
+	"github.com/quorate-pki/quorate/ca/profile"
+	"github.com/quorate-pki/quorate/ledger"
+	"github.com/quorate-pki/quorate/ledger/node"
+	"github.com/quorate-pki/quorate/ledger/state"
+	"github.com/quorate-pki/quorate/ocsp"
+)
+
+// defaultGenesis is what `up` founds without --genesis.
+//
+//go:embed genesis.json
+var defaultGenesis []byte
+
+// genesisFile is the readable form of what a consortium starts with. docs/genesis.md is its manual. Unknown fields
+// are refused.
+type genesisFile struct {
+	Consortium    string          `json:"consortium"` // a domain name of the consortium's
+	Channel       string          `json:"channel"`    // [a-z0-9-]{1,32}
+	Organisations []genesisOrg    `json:"organisations"`
+	Comment       json.RawMessage `json:"comment,omitempty"` // for people
+}
+
+type genesisOrg struct {
+	Name           string   `json:"name"` // [a-z0-9-]{1,32}; also the folder of its keys
+	LegalName      string   `json:"legal_name"`
+	Roles          []string `json:"roles"`         // member, vendor, operator, regulator, relying-party
+	Admins         int      `json:"admins"`        // admin keys to make, 1..16
+	AdminsNeeded   uint64   `json:"admins_needed"` // of them, to act
+	Profiles       []string `json:"profiles,omitempty"`
+	QuotaDay       uint64   `json:"quota_day,omitempty"`   // publications a UTC day
+	QuotaTotal     uint64   `json:"quota_total,omitempty"` // publications in all
+	LegacyRSA      bool     `json:"legacy_rsa,omitempty"`  // RSA 2048 too
+	SerialPrefixes []string `json:"serial_prefixes,omitempty"`
+	DNSSuffixes    []string `json:"dns_suffixes,omitempty"`
+	LineKeys       int      `json:"line_keys,omitempty"` // factory line keys to make: line.key, line-2.key, ...
+}
+
+var roleBits = map[string]uint64{"member": ledger.RoleMember, "vendor": ledger.RoleVendor, "operator": ledger.RoleOperator,
+	"regulator": ledger.RoleRegulator, "relying-party": ledger.RoleRelyingParty}
+
+func parseGenesisFile(data []byte) (*genesisFile, error) {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	var g genesisFile
+	if err := d.Decode(&g); err != nil {
+		return nil, fmt.Errorf("the genesis file: %w", err)
+	}
+	if d.More() {
+		return nil, errors.New("the genesis file: more than one JSON value")
+	}
+	return &g, nil
+}
+
+// Files of a directory that `up` founded.
+const (
+	genesisName   = "genesis.block"
+	policyName    = "policy"
+	responderName = "responder.pem"
+)
+
+// memberKeys are the file names of a member's six keys.
+var memberKeys = map[uint64]string{ledger.KeyLog: "log.key", ledger.KeyCosigning: "cosigning.key", ledger.KeyBlock: "block.key",
+	ledger.KeyTLS: "tls.key", ledger.KeyResponder: "responder.key", ledger.KeyGovernance: "governance.key"}
+
+// found makes a consortium's directory: keys, genesis block, policy, and the nodes' data at genesis. It is built
+// beside its place and renamed into it, so a crash leaves no half of one.
+func found(dir string, g *genesisFile, now time.Time) error {
+	tmp := dir + ".founding"
+	if err := os.RemoveAll(tmp); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(tmp, 0o700); err != nil {
+		return err
+	}
+	f, gov, block, err := g.keys(tmp)
+	if err != nil {
+		return fmt.Errorf("founding: %w", err)
+	}
+	f.Time = ledger.MillisOf(now)
+	rand.Read(f.Nonce[:])
+	raw, err := ledger.Found(*f, gov, block)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(tmp, genesisName), raw, 0o644); err != nil {
+		return err
+	}
+	members, err := genesisMembers(raw)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(tmp, policyName), members.Policy(0).Format(), 0o644); err != nil {
+		return err
+	}
+	for _, m := range members.Members {
+		err := node.Init(node.Config{FS: vfs.Default, Dir: filepath.Join(tmp, "nodes", m.Name), Genesis: raw, Log: quietLog()})
+		if err != nil {
+			return err
+		}
+	}
+	if err := renewResponder(tmp, members.Members[0].Name, now); err != nil {
+		return err
+	}
+	if err := os.Rename(tmp, dir); err != nil {
+		return fmt.Errorf("founding: %w", err)
+	}
+	return syncDir(filepath.Dir(dir))
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// genesisMembers judges a genesis block and returns its member set.
+func genesisMembers(raw []byte) (*ledger.MemberSet, error) {
+	b, err := ledger.ParseBlock(raw)
+	if err != nil {
+		return nil, fmt.Errorf("genesis: %w", err)
+	}
+	x, err := state.Execute(state.Empty(noRecords{}), b, state.Direct{})
+	if err != nil {
+		return nil, fmt.Errorf("genesis: %w", err)
+	}
+	return x.State.Members()
+}
+
+type noRecords struct{}
+
+func (noRecords) Get([]byte) ([]byte, error) { return nil, nil }
+
+// keys makes every key the genesis file asks for and describes the founding with them.
+func (g *genesisFile) keys(dir string) (f *ledger.Founding, gov []ledger.Signer, block ed25519.PrivateKey, err error) {
+	f = &ledger.Founding{Consortium: g.Consortium, Channel: g.Channel}
+	for _, o := range g.Organisations {
+		org, err := o.record()
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		k := &keyMaker{dir: filepath.Join(dir, "orgs", o.Name)}
+		if err := os.MkdirAll(k.dir, 0o700); err != nil {
+			return nil, nil, nil, err
+		}
+		for i := range o.Admins {
+			spki, _ := k.make(fmt.Sprintf("admin-%d.key", i+1), profile.P256)
+			org.AdminKeys = append(org.AdminKeys, spki)
+		}
+		if org.Roles&ledger.RoleMember != 0 {
+			m := ledger.FoundingMember{Name: o.Name, Keys: map[uint64][]byte{}}
+			for purpose, name := range memberKeys {
+				kind := profile.Ed25519
+				if purpose == ledger.KeyTLS || purpose == ledger.KeyResponder {
+					kind = profile.P256 // what stock TLS and OCSP clients know
+				}
+				var key crypto.Signer
+				m.Keys[purpose], key = k.make(name, kind)
+				switch {
+				case k.err != nil:
+				case purpose == ledger.KeyGovernance:
+					s, err := ledger.NewSigner(key, m.Keys[purpose])
+					k.err = err
+					gov = append(gov, s)
+				case purpose == ledger.KeyBlock && block == nil:
+					block = key.(ed25519.PrivateKey)
+				}
+			}
+			f.Members = append(f.Members, m)
+		}
+		f.Organisations = append(f.Organisations, *org)
+		o.namespaces(f)
+		if err := o.lineKeys(f, k, org.Profiles); err != nil {
+			return nil, nil, nil, err
+		}
+		if k.err != nil {
+			return nil, nil, nil, k.err
+		}
+	}
+	f.Quorum = uint64(2*len(f.Members)/3 + 1)
+	if block == nil {
+		return nil, nil, nil, errors.New("no organisation is a member")
+	}
+	return f, gov, block, nil
+}
+
+func (o *genesisOrg) record() (*ledger.Organisation, error) {
+	if !ledger.ValidName(o.Name) {
+		return nil, fmt.Errorf("organisation name %q", o.Name)
+	}
+	if o.Admins < 1 || o.Admins > 16 {
+		return nil, fmt.Errorf("organisation %q: admins must be 1 to 16", o.Name)
+	}
+	org := &ledger.Organisation{Name: o.Name, LegalName: o.LegalName, AdminM: o.AdminsNeeded, QuotaDay: o.QuotaDay,
+		QuotaTotal: o.QuotaTotal, LegacyRSA: o.LegacyRSA, Profiles: []uint64{}}
+	for _, r := range o.Roles {
+		bit, ok := roleBits[r]
+		if !ok {
+			return nil, fmt.Errorf("organisation %q: there is no role %q", o.Name, r)
+		}
+		org.Roles |= bit
+	}
+	for _, name := range o.Profiles {
+		p, ok := profile.ByName(name)
+		if !ok {
+			return nil, fmt.Errorf("organisation %q: there is no profile %q", o.Name, name)
+		}
+		org.Profiles = append(org.Profiles, uint64(p.ID))
+	}
+	return org, nil
+}
+
+func (o *genesisOrg) namespaces(f *ledger.Founding) {
+	for _, v := range o.SerialPrefixes {
+		f.Namespaces = append(f.Namespaces, ledger.FoundingNamespace{Owner: o.Name, Type: ledger.NamespaceSerial, Value: v})
+	}
+	for _, v := range o.DNSSuffixes {
+		f.Namespaces = append(f.Namespaces, ledger.FoundingNamespace{Owner: o.Name, Type: ledger.NamespaceDNS, Value: v})
+	}
+}
+
+func (o *genesisOrg) lineKeys(f *ledger.Founding, k *keyMaker, profiles []uint64) error {
+	for i := range o.LineKeys {
+		name := "line.key"
+		if i > 0 {
+			name = fmt.Sprintf("line-%d.key", i+1)
+		}
+		spki, key := k.make(name, profile.P256)
+		if k.err != nil {
+			return k.err
+		}
+		s, err := ledger.NewSigner(key, spki)
+		if err != nil {
+			return err
+		}
+		f.LineKeys = append(f.LineKeys, ledger.FoundingLineKey{Owner: o.Name, Signer: s, LineKey: ledger.LineKey{SPKI: spki,
+			Profiles: profiles, Rights: ledger.RightPublish | ledger.RightSuspend, QuotaDay: o.QuotaDay, QuotaTotal: o.QuotaTotal}})
+	}
+	return nil
+}
+
+// keyMaker makes key files; the first error sticks.
+type keyMaker struct {
+	dir string
+	err error
+}
+
+func (k *keyMaker) make(name string, kind profile.KeyKind) (spki []byte, key crypto.Signer) {
+	if k.err != nil {
+		return nil, nil
+	}
+	if key, k.err = ca.GenerateKey(kind, rand.Reader); k.err != nil {
+		return nil, nil
+	}
+	if k.err = ca.WriteKey(filepath.Join(k.dir, name), key); k.err != nil {
+		return nil, nil
+	}
+	spki, k.err = ca.SPKI(key.Public())
+	return spki, key
+}
+
+const (
+	responderLife  = 90 * 24 * time.Hour
+	responderRenew = 30 * 24 * time.Hour // left when it is replaced
+)
+
+// renewResponder replaces the responder certificate when it is missing or ends soon. Clients that pinned the old
+// one must fetch the new, which has the same key.
+func renewResponder(dir, member string, now time.Time) error {
+	path := filepath.Join(dir, responderName)
+	if der, err := ca.ReadCertificate(path); err == nil {
+		if c, err := x509.ParseCertificate(der); err == nil && c.NotAfter.After(now.Add(responderRenew)) {
+			return nil
+		}
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	key, err := ca.ReadSigner(filepath.Join(dir, "orgs", member, memberKeys[ledger.KeyResponder]))
+	if err != nil {
+		return err
+	}
+	der, err := ocsp.SelfSignedResponder(key, member+" OCSP responder", now.Add(-time.Hour), now.Add(responderLife), rand.Reader)
+	if err != nil {
+		return err
+	}
+	return replaceFile(path, ca.EncodeCertificate(der), 0o644)
+}
+
+// replaceFile writes a file so that readers see the old or the new.
+func replaceFile(path string, data []byte, mode os.FileMode) error {
+	tmp := path + ".tmp"
+	if err := os.WriteFile(tmp, data, mode); err != nil {
+		return err
+	}
+	return os.Rename(tmp, path)
+}

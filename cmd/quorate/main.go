@@ -1,0 +1,133 @@
+// Command quorate is the one binary: a member's node, the consortium on one machine, and every client verb.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/quorate-pki/quorate/internal/reason"
+	"github.com/quorate-pki/quorate/ledger/client"
+)
+
+// Exit codes of every command.
+const (
+	exitYes     = 0
+	exitNo      = 1 // refused, invalid, revoked, suspended
+	exitUsage   = 2
+	exitUnknown = 3 // not established: status unchecked, unknown, stale
+	exitNoNode  = 4 // no node answered
+)
+
+func main() { os.Exit(run()) }
+
+// run is main with an exit code, so that tests can call it.
+func run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := newRoot().ExecuteContext(ctx)
+	if err == nil {
+		return exitYes
+	}
+	code, quiet := exitCode(err)
+	if !quiet {
+		fmt.Fprintln(os.Stderr, "quorate: "+message(err))
+	}
+	return code
+}
+
+// verdict is an error that was told to the user already.
+type verdict struct{ code int }
+
+func (v verdict) Error() string { return fmt.Sprintf("exit %d", v.code) }
+
+// usage is an error of the command line or of what it names.
+type usage struct{ err error }
+
+func (u usage) Error() string { return u.err.Error() }
+func (u usage) Unwrap() error { return u.err }
+
+// exitCode is the one place where errors become exit codes.
+func exitCode(err error) (code int, quiet bool) {
+	if v, ok := errors.AsType[verdict](err); ok {
+		return v.code, true
+	}
+	if _, ok := errors.AsType[usage](err); ok {
+		return exitUsage, false
+	}
+	if errors.Is(err, client.ErrNoNode) {
+		return exitNoNode, false
+	}
+	c, ok := reason.CodeOf(err)
+	if !ok {
+		return exitNo, false
+	}
+	switch c {
+	case reason.Stale, reason.FromTheFuture, reason.StatusNotChecked, reason.UnknownCertificate, reason.LeafNotCovered, reason.Timeout:
+		return exitUnknown, false
+	case reason.Busy, reason.Stopping, reason.Internal, reason.RateLimited:
+		return exitNoNode, false
+	case reason.BadPolicy, reason.PolicyBreaksQuorum, reason.BadCertificateFile:
+		return exitUsage, false
+	}
+	return exitNo, false
+}
+
+// message adds the sentence of a reason to what went wrong.
+func message(err error) string {
+	if c, ok := reason.CodeOf(err); ok {
+		return err.Error() + "\n  " + reason.Of(c).Sentence
+	}
+	return err.Error()
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "quorate",
+		Short: "Certificates published by a consortium instead of issued by an authority",
+		Long: `A device issues its own certificate, the organisation that answers for it submits it, every member's node
+judges it by the same rules, and it is published once a quorum of members has cosigned the log that holds it.
+
+Exit codes: 0 yes; 1 no (refused, invalid, revoked, suspended); 2 usage; 3 not established (status unchecked,
+unknown, stale); 4 no node answered.`,
+		SilenceUsage: true, SilenceErrors: true,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usage{fmt.Errorf("there is no command %q; see quorate --help", args[0])}
+			}
+			return usage{errors.New("a command is missing; see quorate --help")}
+		},
+		RunE: func(*cobra.Command, []string) error { return nil },
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usage{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
+	})
+	root.AddCommand(newUp(), newDevice(), newSubmit(), newVerify(), newStatus(), newFsck(), newDemo())
+	root.AddCommand(newChanges()...)
+	return root
+}
+
+// args wraps cobra's argument checks as usage errors.
+func args(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, a []string) error {
+		if err := check(cmd, a); err != nil {
+			return usage{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
+		}
+		return nil
+	}
+}
+
+// needs demands the flags that a command cannot do without.
+func needs(flags map[string]string) error {
+	for _, name := range []string{"dir", "node", "policy", "signer", "receipt", "org", "serial", "out"} {
+		if v, ok := flags[name]; ok && v == "" {
+			return usage{fmt.Errorf("--%s is missing", name)}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/quorate-pki/quorate/ca"
+	"github.com/quorate-pki/quorate/ledger"
+	"github.com/quorate-pki/quorate/ledger/client"
+	"github.com/quorate-pki/quorate/ledger/tlog"
+)
+
+// remote are the flags of every verb that talks to nodes.
+type remote struct {
+	nodes   []string
+	policy  string
+	channel string
+}
+
+func (r *remote) flags(cmd *cobra.Command) {
+	cmd.Flags().StringSliceVar(&r.nodes, "node", nil, "URL of a node, may be repeated; none is trusted")
+	cmd.Flags().StringVar(&r.policy, "policy", "", "policy file (C2SP tlog-policy): the one thing trusted")
+	cmd.Flags().StringVar(&r.channel, "channel", "main", "channel")
+}
+
+func (r *remote) client() (*client.Client, error) {
+	first := ""
+	if len(r.nodes) > 0 {
+		first = r.nodes[0]
+	}
+	if err := needs(map[string]string{"node": first, "policy": r.policy}); err != nil {
+		return nil, err
+	}
+	p, err := readPolicy(r.policy)
+	if err != nil {
+		return nil, err
+	}
+	c, err := client.New(client.Config{Nodes: r.nodes, Channel: r.channel, Policy: p})
+	if err != nil {
+		return nil, usage{err}
+	}
+	return c, nil
+}
+
+func readPolicy(path string) (*tlog.Policy, error) {
+	data, err := readSmall(path, tlog.MaxPolicy)
+	if err != nil {
+		return nil, err
+	}
+	p, err := tlog.ParsePolicy(data)
+	if err != nil {
+		return nil, usage{fmt.Errorf("policy %s: %w", path, err)}
+	}
+	return p, nil
+}
+
+// readSmall reads a file the user named, within a limit in bytes.
+func readSmall(path string, limit int64) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, usage{err}
+	}
+	if info.Size() > limit {
+		return nil, usage{fmt.Errorf("%s has %d bytes, at most %d", path, info.Size(), limit)}
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, usage{err}
+	}
+	return data, nil
+}
+
+func readCertificate(path string) ([]byte, error) {
+	der, err := ca.ReadCertificate(path)
+	if err != nil {
+		return nil, usage{err}
+	}
+	return der, nil
+}
+
+func readSigners(paths []string) (out []ledger.Signer, err error) {
+	for _, p := range paths {
+		s, _, err := readSigner(p)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+// readSigner reads a key file and returns its SPKI beside it.
+func readSigner(path string) (ledger.Signer, []byte, error) {
+	key, err := ca.ReadSigner(path)
+	if err != nil {
+		return nil, nil, usage{err}
+	}
+	spki, err := ca.SPKI(key.Public())
+	if err != nil {
+		return nil, nil, usage{err}
+	}
+	s, err := ledger.NewSigner(key, spki)
+	if err != nil {
+		return nil, nil, usage{err}
+	}
+	return s, spki, nil
+}

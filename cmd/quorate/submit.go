@@ -1,0 +1,231 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/quorate-pki/quorate/ca"
+	"github.com/quorate-pki/quorate/ca/profile"
+	"github.com/quorate-pki/quorate/internal/reason"
+	"github.com/quorate-pki/quorate/ledger"
+	"github.com/quorate-pki/quorate/ledger/client"
+)
+
+// submission is one run of `quorate submit`.
+type submission struct {
+	out      io.Writer
+	p        *client.Publisher
+	channel  ledger.Hash
+	receipts func(client.Item) string // where an item's receipt goes
+	dryRun   bool
+	worst    int
+}
+
+func newSubmit() *cobra.Command {
+	var r remote
+	var signer, prof, outDir string
+	var dryRun, whole bool
+	cmd := &cobra.Command{
+		Use:   "submit --node URL --policy FILE --signer KEY [--profile small-cell] [--dry-run] [--all-or-nothing] CERT... | - --out DIR",
+		Short: "Publish certificates and check the receipts",
+		Long: `Publish certificates. They are cut into transactions of at most 480 KiB, signed by the line key, and the command
+returns when all are published. Every receipt is checked against the policy and written to CERT.tlog-proof; with
+"-" the certificates come as a PEM stream and the receipts go to DIR/<SHA-256 of the certificate>.tlog-proof.
+
+One line per certificate: published, already published, or refused with the reason code and its sentence.`,
+		Example: `  quorate submit --node http://127.0.0.1:8440 --policy q/policy --signer q/orgs/acme-cells/line.key dev1/cert.pem
+  cat batch.pem | quorate submit --node http://127.0.0.1:8440 --policy q/policy --signer line.key --out receipts -`,
+		Args: args(cobra.MinimumNArgs(1)),
+		RunE: func(cmd *cobra.Command, files []string) error {
+			if err := needs(map[string]string{"signer": signer}); err != nil {
+				return err
+			}
+			c, err := r.client()
+			if err != nil {
+				return err
+			}
+			key, _, err := readSigner(signer)
+			if err != nil {
+				return err
+			}
+			p, ok := profile.ByName(prof)
+			if !ok {
+				return usage{fmt.Errorf("there is no profile %q", prof)}
+			}
+			s := &submission{out: cmd.OutOrStdout(), dryRun: dryRun, receipts: func(it client.Item) string { return it.Name + ".tlog-proof" },
+				p: &client.Publisher{Client: c, Signer: key, Profile: uint64(p.ID), Whole: whole, Now: time.Now}}
+			items := fromFiles(files)
+			if len(files) == 1 && files[0] == "-" {
+				if err := needs(map[string]string{"out": outDir}); err != nil && !dryRun {
+					return err
+				}
+				items = fromStream(cmd.InOrStdin())
+			}
+			if outDir != "" {
+				if err := os.MkdirAll(outDir, 0o755); err != nil {
+					return usage{err}
+				}
+				s.receipts = func(it client.Item) string {
+					return filepath.Join(outDir, fmt.Sprintf("%x.tlog-proof", sha256.Sum256(it.DER)))
+				}
+			}
+			return s.run(cmd.Context(), items)
+		},
+	}
+	r.flags(cmd)
+	f := cmd.Flags()
+	f.StringVar(&signer, "signer", "", "line key file")
+	f.StringVar(&prof, "profile", "small-cell", "certificate profile")
+	f.StringVar(&outDir, "out", "", "directory for the receipts; required with -")
+	f.BoolVar(&dryRun, "dry-run", false, "say what the verdicts would be; write nothing")
+	f.BoolVar(&whole, "all-or-nothing", false, "one refusal undoes the whole transaction it is in")
+	return cmd
+}
+
+func fromFiles(files []string) iter.Seq2[client.Item, error] {
+	return func(yield func(client.Item, error) bool) {
+		for _, f := range files {
+			der, err := readCertificate(f)
+			if !yield(client.Item{Name: f, DER: der}, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+func fromStream(in io.Reader) iter.Seq2[client.Item, error] {
+	return func(yield func(client.Item, error) bool) {
+		n := 0
+		for der, err := range ca.Stream(in) {
+			n++
+			if err != nil {
+				err = usage{err}
+			}
+			if !yield(client.Item{Name: fmt.Sprintf("certificate %d", n), DER: der}, err) || err != nil {
+				return
+			}
+		}
+		if n == 0 {
+			yield(client.Item{}, usage{errors.New("no certificate in the input")})
+		}
+	}
+}
+
+// run submits in batches as the certificates come, so that a stream of any length takes bounded memory. What cannot be
+// a certificate at all is refused here, before it would spoil its batch's size.
+func (s *submission) run(ctx context.Context, items iter.Seq2[client.Item, error]) error {
+	var err error
+	if s.channel, err = s.p.Client.Channel(ctx); err != nil {
+		return err
+	}
+	var batch []client.Item
+	size := 0
+	for it, err := range items {
+		if err != nil {
+			return err
+		}
+		if len(it.DER) > ledger.MaxCertificate {
+			s.refused(it, reason.DERTooLarge)
+			continue
+		}
+		batch, size = append(batch, it), size+len(it.DER)
+		if size > ledger.MaxSubmission {
+			all := client.Batches(batch)
+			for _, b := range all[:len(all)-1] {
+				if err := s.batch(ctx, b); err != nil {
+					return err
+				}
+			}
+			batch, size = all[len(all)-1], 0
+			for _, it := range batch {
+				size += len(it.DER)
+			}
+		}
+	}
+	for _, b := range client.Batches(batch) {
+		if err := s.batch(ctx, b); err != nil {
+			return err
+		}
+	}
+	if s.worst != exitYes {
+		return verdict{s.worst}
+	}
+	return nil
+}
+
+func (s *submission) batch(ctx context.Context, items []client.Item) error {
+	if s.dryRun {
+		out, err := s.p.Try(ctx, s.channel, items)
+		if err != nil {
+			return err
+		}
+		for _, o := range out {
+			s.tried(o)
+		}
+		return nil
+	}
+	out, err := s.p.Publish(ctx, s.channel, items)
+	if err != nil {
+		return err
+	}
+	for _, o := range out {
+		if err := s.published(ctx, o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *submission) tried(o client.Outcome) {
+	switch o.Code {
+	case reason.Accepted:
+		fmt.Fprintf(s.out, "would be published  %s\n", o.Name)
+	case reason.AlreadyPublished:
+		fmt.Fprintf(s.out, "already published  %s\n", o.Name)
+	default:
+		s.refused(o.Item, o.Code)
+	}
+}
+
+func (s *submission) refused(it client.Item, c reason.Code) {
+	s.worst = max(s.worst, exitNo)
+	r := reason.Of(c)
+	fmt.Fprintf(s.out, "refused  %s  %s (%d): %s\n", it.Name, r.Slug, c, r.Sentence)
+}
+
+// published writes the receipt and says so. An old publication counts only while it still stands.
+func (s *submission) published(ctx context.Context, o client.Outcome) error {
+	if !o.Code.OK() {
+		s.refused(o.Item, o.Code)
+		return nil
+	}
+	if o.Err != nil {
+		return fmt.Errorf("%s: %w", o.Name, o.Err)
+	}
+	path := s.receipts(o.Item)
+	if err := replaceFile(path, o.Found.Receipt, 0o644); err != nil {
+		return usage{err}
+	}
+	if o.Code == reason.Accepted {
+		fmt.Fprintf(s.out, "published  leaf %d  %s  %s\n", o.Found.Leaf, o.Name, path)
+		return nil
+	}
+	st, err := s.p.Client.Standing(ctx, o.Found.Leaf)
+	if err != nil {
+		return fmt.Errorf("%s: %w", o.Name, err)
+	}
+	if st.Status != ledger.Good {
+		s.worst = max(s.worst, exitNo)
+	}
+	fmt.Fprintf(s.out, "already published  leaf %d  %s  %s  %s\n", o.Found.Leaf, st.Status, o.Name, path)
+	return nil
+}

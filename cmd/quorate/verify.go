@@ -1,0 +1,164 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/quorate-pki/quorate/internal/reason"
+	"github.com/quorate-pki/quorate/ledger"
+	"github.com/quorate-pki/quorate/verify"
+)
+
+// maxProofFile bounds a tlog-proof file, in bytes.
+const maxProofFile = 256 << 10
+
+func newVerify() *cobra.Command {
+	var policy, receipt, status string
+	var publishedOnly bool
+	var maxAge time.Duration
+	cmd := &cobra.Command{
+		Use:   "verify --policy FILE --receipt FILE [--status FILE | --published-only] [--max-age 24h] CERT",
+		Short: "Check a receipt, and a status, offline",
+		Long: `Check offline that a certificate was published, and with --status that it still stood. Without a status the verdict
+is "published, status not checked", exit 3; --published-only makes that 0.`,
+		Example: "  quorate verify --policy q/policy --receipt dev1/cert.pem.tlog-proof --status dev1.status dev1/cert.pem",
+		Args:    args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, a []string) error {
+			if err := needs(map[string]string{"policy": policy, "receipt": receipt}); err != nil {
+				return err
+			}
+			if status != "" && publishedOnly {
+				return usage{errors.New("--status and --published-only exclude each other")}
+			}
+			p, err := readPolicy(policy)
+			if err != nil {
+				return err
+			}
+			der, err := readCertificate(a[0])
+			if err != nil {
+				return err
+			}
+			raw, err := readSmall(receipt, maxProofFile)
+			if err != nil {
+				return err
+			}
+			pub, err := verify.Receipt(p, raw, der)
+			if err != nil {
+				return err
+			}
+			tell(cmd.OutOrStdout(), pub)
+			var standing *verify.Standing
+			if status != "" {
+				if raw, err = readSmall(status, maxProofFile); err != nil {
+					return err
+				}
+				if standing, err = verify.Status(p, raw, pub.Leaf); err != nil {
+					return err
+				}
+				tellStanding(cmd.OutOrStdout(), standing)
+			}
+			return conclude(cmd.OutOrStdout(), verify.Verdict(pub, standing, der, time.Now(), maxAge), publishedOnly)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&policy, "policy", "", "policy file: the one thing trusted")
+	f.StringVar(&receipt, "receipt", "", "receipt of the certificate (.tlog-proof)")
+	f.StringVar(&status, "status", "", "status proof, as `quorate status --save` writes it")
+	f.BoolVar(&publishedOnly, "published-only", false, "do not ask whether it still stands")
+	f.DurationVar(&maxAge, "max-age", 24*time.Hour, "how old a status may be")
+	return cmd
+}
+
+func tell(w io.Writer, p *verify.Published) {
+	e := p.Effects
+	fmt.Fprintf(w, "leaf       %d of %d\n", p.Leaf, p.Size)
+	fmt.Fprintf(w, "published  %s\n", e.Time.Time().Format(time.RFC3339))
+	if e.Owner != nil {
+		fmt.Fprintf(w, "owner      %s\n", e.Owner)
+	}
+	if e.Voucher != nil {
+		fmt.Fprintf(w, "voucher    line key %x\n", *e.Voucher)
+	}
+}
+
+func tellStanding(w io.Writer, s *verify.Standing) {
+	fmt.Fprintf(w, "status     %s as of %s\n", s.Status, s.AsOf.Format(time.RFC3339))
+	if s.Change != nil {
+		fmt.Fprintf(w, "changed    %s by %s, reason %s, proved by leaf %d\n", s.Since.Format(time.RFC3339), s.By, reasonName(s.Change.Reason), s.Cause.Index)
+	}
+}
+
+// conclude prints the verdict line and turns it into an exit code.
+func conclude(w io.Writer, err error, publishedOnly bool) error {
+	if err == nil {
+		fmt.Fprintln(w, "verdict: good")
+		return nil
+	}
+	c, ok := reason.CodeOf(err)
+	if !ok {
+		return err
+	}
+	switch {
+	case c == reason.StatusNotChecked:
+		fmt.Fprintln(w, "verdict: published, status not checked")
+		if publishedOnly {
+			return nil
+		}
+	default:
+		fmt.Fprintf(w, "verdict: %s (%d): %s\n", err, c, reason.Of(c).Sentence)
+	}
+	code, _ := exitCode(err)
+	return verdict{code}
+}
+
+func newStatus() *cobra.Command {
+	var r remote
+	var save string
+	var maxAge time.Duration
+	cmd := &cobra.Command{
+		Use:   "status --node URL --policy FILE [--save FILE] [--max-age 24h] CERT",
+		Short: "Ask how a certificate stands, with proof",
+		Long: `Ask a node how a certificate stands, and check the proof: good, suspended or revoked, since when and why. "unknown" is
+what the node says, not proved: exit 3.`,
+		Example: "  quorate status --node http://127.0.0.1:8440 --policy q/policy --save dev1.status dev1/cert.pem",
+		Args:    args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, a []string) error {
+			c, err := r.client()
+			if err != nil {
+				return err
+			}
+			der, err := readCertificate(a[0])
+			if err != nil {
+				return err
+			}
+			f, err := c.Find(cmd.Context(), der)
+			if errors.Is(err, ledger.ErrNotFound) {
+				fmt.Fprintln(cmd.OutOrStdout(), "unknown: the node says it knows no such certificate (told, not proved)")
+				return verdict{exitUnknown}
+			}
+			if err != nil {
+				return err
+			}
+			st, err := c.Standing(cmd.Context(), f.Leaf)
+			if err != nil {
+				return err
+			}
+			tell(cmd.OutOrStdout(), f.Published)
+			tellStanding(cmd.OutOrStdout(), st.Standing)
+			if save != "" {
+				if err := replaceFile(save, st.Proof, 0o644); err != nil {
+					return usage{err}
+				}
+			}
+			return conclude(cmd.OutOrStdout(), verify.Verdict(f.Published, st.Standing, der, time.Now(), maxAge), false)
+		},
+	}
+	r.flags(cmd)
+	cmd.Flags().StringVar(&save, "save", "", "write the status proof to this file")
+	cmd.Flags().DurationVar(&maxAge, "max-age", 24*time.Hour, "how old the state may be")
+	return cmd
+}
