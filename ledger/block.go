@@ -93,7 +93,7 @@ func ParseBlock(raw []byte) (*Block, error) {
 	if err := Decode(raw, &w); err != nil {
 		return nil, reason.New(reason.Malformed, "%v", err)
 	}
-	if w.Version != 1 || len(w.Txs) == 0 {
+	if w.Version != 1 || len(w.Txs) == 0 || len(w.Txs) > MaxOperations {
 		return nil, reason.New(reason.Malformed, "block version %d with %d transactions", w.Version, len(w.Txs))
 	}
 	h, err := w.Header.Decode()

@@ -18,7 +18,9 @@ type codec struct {
 }
 
 var newCodec = sync.OnceValue(func() codec {
-	enc, err := cbor.CoreDetEncOptions().EncMode()
+	opts := cbor.CoreDetEncOptions()
+	opts.NilContainers = cbor.NilContainerAsEmpty // never null, so a null re-encodes to something else and is refused
+	enc, err := opts.EncMode()
 	if err != nil {
 		panic(fmt.Errorf("the CBOR encoding options are constants: %w", err))
 	}

@@ -71,20 +71,27 @@ func (a Authority) String() string {
 
 // Effects are what judgement found and fold applies.
 type Effects struct {
-	Owner      *OrgID          `cbor:"1,keyasint,omitempty"`
-	Evidence   uint64          `cbor:"2,keyasint,omitempty"`
-	Protection *uint64         `cbor:"3,keyasint,omitempty"` // 0 unknown, 1 secure element, 2 attested
-	Possession uint64          `cbor:"4,keyasint,omitempty"`
-	Runs       []Run           `cbor:"5,keyasint,omitempty"`
-	Voucher    *Hash           `cbor:"6,keyasint,omitempty"` // key id of the line key
-	Namespaces []OrgID         `cbor:"7,keyasint,omitempty"`
-	Profile    uint64          `cbor:"8,keyasint,omitempty"`
-	Device     *Hash           `cbor:"9,keyasint,omitempty"`
-	Time       Millis          `cbor:"10,keyasint"`           // block time
-	Batch      cbor.RawMessage `cbor:"11,keyasint,omitempty"` // reserved
-	Custodian  *OrgID          `cbor:"12,keyasint,omitempty"`
-	Rules      uint64          `cbor:"13,keyasint"`           // rule version it was judged by
-	Authority  Authority       `cbor:"14,keyasint,omitempty"` // of a status change
+	Owner      *OrgID     `cbor:"1,keyasint,omitempty"`
+	Evidence   uint64     `cbor:"2,keyasint,omitempty"`
+	Protection *uint64    `cbor:"3,keyasint,omitempty"` // 0 unknown, 1 secure element, 2 attested
+	Possession uint64     `cbor:"4,keyasint,omitempty"`
+	Runs       []Run      `cbor:"5,keyasint,omitempty"`
+	Voucher    *Hash      `cbor:"6,keyasint,omitempty"` // key id of the line key
+	Namespaces []OrgID    `cbor:"7,keyasint,omitempty"`
+	Profile    uint64     `cbor:"8,keyasint,omitempty"`
+	Device     *Hash      `cbor:"9,keyasint,omitempty"`
+	Time       Millis     `cbor:"10,keyasint"`           // block time
+	Batch      *BatchItem `cbor:"11,keyasint,omitempty"` // reserved
+	Custodian  *OrgID     `cbor:"12,keyasint,omitempty"`
+	Rules      uint64     `cbor:"13,keyasint"`           // rule version it was judged by
+	Authority  Authority  `cbor:"14,keyasint,omitempty"` // of a status change
+}
+
+// BatchItem is a position in a batch. Reserved.
+type BatchItem struct {
+	_        struct{} `cbor:",toarray"`
+	Batch    OrgID
+	Position uint64
 }
 
 // Run gives a status to Count leaves from First on.
@@ -171,10 +178,30 @@ func ParseEntry(raw []byte) (*Entry, error) {
 	if err := Decode(w.Leaf, leaf); err != nil {
 		return nil, err
 	}
-	if e.Epoch != nil && len(e.Epoch.Leafless) > MaxLeafless {
-		return nil, errors.New("too many transactions without a leaf")
+	if err := e.check(); err != nil {
+		return nil, err
 	}
 	return e, nil
+}
+
+// check holds an entry to the limits that its encoding cannot express.
+func (e *Entry) check() error {
+	switch {
+	case e.Tx != nil && (len(e.Tx.Codes) == 0 || len(e.Tx.Codes) > MaxOperations):
+		return fmt.Errorf("%d verdicts", len(e.Tx.Codes))
+	case e.Op != nil && len(e.Op.Effects.Runs) > MaxRuns:
+		return fmt.Errorf("%d status runs", len(e.Op.Effects.Runs))
+	case e.Epoch != nil && len(e.Epoch.Leafless) > MaxLeafless:
+		return errors.New("too many transactions without a leaf")
+	}
+	if e.Op != nil {
+		for _, r := range e.Op.Effects.Runs {
+			if r.Status > Revoked {
+				return fmt.Errorf("status %d", r.Status)
+			}
+		}
+	}
+	return nil
 }
 
 // SplitPublication cuts a publication's entry around its certificate, so that entry = before || der || after.
