@@ -7,8 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
-	"os"
 	"strings"
 
 	"github.com/quorate-pki/quorate/ca/profile"
@@ -32,18 +32,18 @@ const maxCertificateFile = 64 << 10
 // ReadCertificate reads a file with exactly one certificate, PEM or DER, and returns its DER. It does not parse it
 // any further.
 func ReadCertificate(path string) ([]byte, error) {
-	info, err := os.Stat(path)
+	data, err := readFile(path, maxCertificateFile, func(info fs.FileInfo) error {
+		if info.Size() > maxCertificateFile {
+			return reason.New(reason.BadCertificateFile, "%s: %d bytes", path, info.Size())
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}
-	if info.Size() > maxCertificateFile {
-		return nil, reason.New(reason.BadCertificateFile, "%s: %d bytes", path, info.Size())
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	if len(data) > 0 && data[0] == 0x30 {
+	// A SEQUENCE with a length in the long form: every certificate begins so, and no text does, though it may begin
+	// with '0', which is 0x30.
+	if len(data) > 1 && data[0] == 0x30 && data[1] >= 0x80 {
 		return data, nil
 	}
 	block, rest := pem.Decode(data)
@@ -56,8 +56,9 @@ func ReadCertificate(path string) ([]byte, error) {
 	return block.Bytes, nil
 }
 
-// Stream reads certificates one after another from a PEM stream of any length. Text between them is passed over;
-// another kind of block, or one that is cut or too long, is an error and ends the stream.
+// Stream reads certificates one after another from a PEM stream of any length. Lines of text between them are passed
+// over; another kind of block, or one that is cut, indented or too long, is an error and ends the stream, so that no
+// certificate is passed over silently.
 func Stream(r io.Reader) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		lines := bufio.NewScanner(r)
@@ -66,8 +67,12 @@ func Stream(r io.Reader) iter.Seq2[[]byte, error] {
 		inside := false
 		for lines.Scan() {
 			line := strings.TrimRight(lines.Text(), "\r")
-			begin, end := strings.HasPrefix(line, "-----BEGIN "), strings.HasPrefix(line, "-----END ")
-			if begin && !inside {
+			begin, end := strings.Contains(line, "-----BEGIN "), strings.Contains(line, "-----END ")
+			if begin == inside && (begin || end) {
+				yield(nil, reason.New(reason.BadCertificateFile, "a BEGIN without END or an END without BEGIN in the stream"))
+				return
+			}
+			if begin {
 				inside = true
 				block.Reset()
 			}

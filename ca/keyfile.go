@@ -14,6 +14,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"go.step.sm/crypto/pemutil"
 
@@ -47,7 +48,7 @@ func encodeKey(key crypto.Signer) ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
 }
 
-// WriteKey writes a new key file: PKCS#8 PEM, mode 0600, durable. It never overwrites.
+// WriteKey writes a new key file: PKCS#8 PEM, mode 0600, durable when it returns. It never overwrites.
 func WriteKey(path string, key crypto.Signer) error {
 	data, err := encodeKey(key)
 	if err != nil {
@@ -56,6 +57,7 @@ func WriteKey(path string, key crypto.Signer) error {
 	return writeNew(path, data, 0o600)
 }
 
+// writeNew writes a file that is not there yet. A crash before it returns leaves no file, or part of one.
 func writeNew(path string, data []byte, mode fs.FileMode) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
@@ -65,25 +67,59 @@ func writeNew(path string, data []byte, mode fs.FileMode) error {
 	if err == nil {
 		err = f.Sync()
 	}
-	return errors.Join(err, f.Close())
+	if err = errors.Join(err, f.Close()); err != nil {
+		// Half a file would block the next attempt, which may not overwrite it.
+		return errors.Join(err, os.Remove(path))
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
+// readFile reads a regular file of at most limit bytes. check sees the file that is read, not one put there since.
+func readFile(path string, limit int64, check func(fs.FileInfo) error) ([]byte, error) {
+	// Looked at before it is opened, because opening a pipe waits for its writer.
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is no regular file", path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if info, err = f.Stat(); err != nil {
+		return nil, err
+	}
+	if err := check(info); err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(data)) > limit {
+		return nil, fmt.Errorf("%s: over %d bytes", path, limit)
+	}
+	return data, nil
 }
 
 // ReadSigner reads a private key file: PKCS#8, SEC 1 or PKCS#1 PEM, as openssl and others write them. Files that
 // others may read are refused.
 func ReadSigner(path string) (crypto.Signer, error) {
-	info, err := os.Stat(path)
+	data, err := readFile(path, maxKeyFile, func(info fs.FileInfo) error {
+		if info.Mode().Perm()&0o077 != 0 {
+			return fmt.Errorf("%s may be read by others (mode %04o); chmod 600 it, or replace the key", path, info.Mode().Perm())
+		}
+		return nil
+	})
 	if err != nil {
-		return nil, err
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("key %s may be read by others (mode %04o); chmod 600 it, or replace the key", path, info.Mode().Perm())
-	}
-	if info.Size() > maxKeyFile {
-		return nil, fmt.Errorf("key %s: %d bytes is no key file", path, info.Size())
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("key file: %w", err)
 	}
 	// openssl writes the curve's parameters before the key.
 	for {
@@ -104,8 +140,9 @@ func ReadSigner(path string) (crypto.Signer, error) {
 	return signer, nil
 }
 
-// CanonicalKeyFile reports whether data is exactly what WriteKey would write for the key in it, so that any
-// flipped bit shows, and returns the key's SPKI.
+// CanonicalKeyFile reports whether data is exactly what WriteKey would write for the key in it, and returns the key's
+// SPKI. A flipped bit anywhere gives an error or another SPKI, which the caller compares with the one it expects: an
+// Ed25519 key is only a seed, and every seed is a key.
 func CanonicalKeyFile(data []byte) (spki []byte, err error) {
 	block, _ := pem.Decode(data)
 	if block == nil || block.Type != "PRIVATE KEY" {

@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
-	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -32,7 +31,8 @@ var (
 	oidIPsecIKE     = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 17}
 )
 
-// SelfIssue makes the DER of a self-issued certificate and holds it to the profile before it returns it.
+// SelfIssue makes the DER of a self-issued certificate and holds it to the profile, at the time notBefore, before it
+// returns it.
 func SelfIssue(cfg SelfIssueConfig) ([]byte, error) {
 	if cfg.NotAfter.IsZero() {
 		cfg.NotAfter = time.Unix(profile.Latest, 0).UTC()
@@ -65,8 +65,16 @@ func SelfIssue(cfg SelfIssueConfig) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("self-issuing: %w", err)
 	}
+	// Judged as of notBefore: nothing here asks the clock. Whether RSA 2048 is granted is for the ledger to say.
 	at := max(cfg.NotBefore.UnixMilli(), 0)
-	return der, errors.Join(cfg.Profile.Check(cert, uint64(at), profile.Grant{LegacyRSA2048: true}), cert.CheckSelfSignature())
+	err = cfg.Profile.Check(cert, uint64(at), profile.Grant{LegacyRSA2048: true})
+	if err == nil {
+		err = cert.CheckSelfSignature()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("self-issuing: %w", err)
+	}
+	return der, nil
 }
 
 // DefaultName is the DNS name of a device that was given none: its serial in lower case under the suffix. Serials
@@ -95,8 +103,8 @@ func KeyID(pub crypto.PublicKey) ([32]byte, error) {
 	return k.ID(), nil
 }
 
-// SecondOpinion asks crypto/x509 whether it reads the certificate and its self-signature. It is advice at ingest and in tests,
-// never part of a verdict: what it accepts changes between Go releases.
+// SecondOpinion asks crypto/x509 whether it reads the certificate and its self-signature. It is advice at ingest and
+// in tests, never part of a verdict: what it accepts changes between Go releases.
 func SecondOpinion(der []byte) error {
 	c, err := x509.ParseCertificate(der)
 	if err != nil {

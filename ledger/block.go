@@ -103,6 +103,9 @@ func ParseBlock(raw []byte) (*Block, error) {
 	b := &Block{Signed: w.Header, Header: h, Hash: w.Header.Hash()}
 	for i := range w.Txs {
 		p, err := w.Txs[i].parse(ForLedger)
+		if err == nil && p.size() > MaxSubmission {
+			err = reason.New(reason.TooLarge, "submission of more than %d bytes", MaxSubmission)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("transaction %d: %w", i, err)
 		}

@@ -264,3 +264,27 @@ func (w *submissionWire) parse(p Purpose) (*Parsed, error) {
 	}
 	return &Parsed{Envelope: env, Bodies: w.Bodies}, nil
 }
+
+// size is the length of the submission's encoding.
+func (p *Parsed) size() int {
+	n := 2 + bstrSize(len(p.Raw)) + headSize(len(p.Bodies))
+	for _, b := range p.Bodies {
+		n += bstrSize(len(b))
+	}
+	return n
+}
+
+func bstrSize(n int) int { return headSize(n) + n }
+
+// headSize is the length of a CBOR head with this argument (RFC 8949 section 3).
+func headSize(n int) int {
+	switch {
+	case n < 24:
+		return 1
+	case n < 1<<8:
+		return 2
+	case n < 1<<16:
+		return 3
+	}
+	return 5
+}

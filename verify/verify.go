@@ -83,7 +83,7 @@ func Receipt(p *tlog.Policy, receipt, der []byte) (*Published, error) {
 		return nil, reason.New(reason.WrongCertificate, "leaf %d", proof.Index)
 	}
 	return &Published{Leaf: proof.Index, Profile: pub.Profile, Effects: entry.Op.Effects, Size: v.Size,
-		CheckedAt: time.Unix(int64(v.Time), 0).UTC(), DER: sha256.Sum256(der)}, nil
+		CheckedAt: unix(v.Time), DER: sha256.Sum256(der)}, nil
 }
 
 // Status verifies a status proof of a leaf. It does not look at the age: Fresh does.
@@ -107,13 +107,13 @@ func Status(p *tlog.Policy, status []byte, leaf uint64) (*Standing, error) {
 	if err != nil || entry.Epoch == nil {
 		return nil, reason.New(reason.NotAnEpoch, "leaf %d", proof.Index)
 	}
-	if entry.Epoch.First >= proof.Index {
+	if entry.Epoch.First > proof.Index { // equal when no transaction of the block left a leaf
 		return nil, reason.New(reason.EpochMismatch, "its block begins at leaf %d", entry.Epoch.First)
 	}
 	if leaf >= proof.Index {
 		return nil, reason.New(reason.LeafNotCovered, "leaf %d, epoch at leaf %d", leaf, proof.Index)
 	}
-	s := &Standing{Leaf: leaf, Size: v.Size, AsOf: time.Unix(int64(v.Time), 0).UTC()}
+	s := &Standing{Leaf: leaf, Size: v.Size, AsOf: unix(v.Time)}
 	if s.Status, err = chunkStatus(x, entry.Epoch.StatusRoot, proof.Index, leaf); err != nil {
 		return nil, err
 	}
@@ -171,6 +171,10 @@ func (s *Standing) cause(c *ledger.StatusCause, v *tlog.Verified) error {
 	}
 	return reason.New(reason.BadCause, "leaf %d does not touch leaf %d", c.Index, s.Leaf)
 }
+
+// unix converts a cosignature's seconds. Times beyond the year 9999 are not told apart: they are all in the future, and
+// time.Time would wrap around to the past.
+func unix(seconds uint64) time.Time { return time.Unix(int64(min(seconds, 253402300799)), 0).UTC() }
 
 // Fresh refuses a standing older than maxAge or ahead of the clock.
 func (s *Standing) Fresh(now time.Time, maxAge time.Duration) error {

@@ -9,46 +9,54 @@ import (
 // MaxCertificate bounds a certificate, in bytes of DER.
 const MaxCertificate = 8192
 
-// Certificate is what the strict reader found. All slices alias the input.
+// Certificate is what the strict reader found. All slices alias the input. It is not changed after Parse returns,
+// so it may be used concurrently.
 type Certificate struct {
 	Raw     []byte // the whole DER
 	TBS     []byte // DER of tbsCertificate
 	SPKI    []byte // DER of SubjectPublicKeyInfo
 	KeyBits []byte // content of the SPKI's BIT STRING: what OCSP's issuerKeyHash hashes (RFC 6960 section 4.1.1)
 	Issuer  []byte // DER of the Name
-	Subject []byte
-	Serial  []byte // INTEGER content octets: 1..20, positive
+	Subject []byte // the same bytes as Issuer
+	Serial  []byte // INTEGER content octets: 1 to 20, minimal, positive
 
-	DeviceSerial string // subject serialNumber (2.5.4.5); exactly one
-	DNSNames     []string
-	NotBefore    int64 // seconds since 1970, UTC
-	NotAfter     int64
+	DeviceSerial string   // subject serialNumber (2.5.4.5); "" when there is none
+	DNSNames     []string // dNSNames of the SAN, in order, lower case
+	NotBefore    int64    // seconds since 1970 UTC
+	NotAfter     int64    // seconds since 1970 UTC
 
 	Key       *PublicKey
 	SigAlg    SigAlg
 	Signature []byte
 
-	KeyUsage   uint16 // bit i of RFC 5280 section 4.2.1.3 as 1<<i; 0 when absent
-	EKU        []string
-	extensions []extension
+	Extensions []OID // every extension, in order
+	KeyUsage   KeyUsage
+	EKUs       []OID
+
+	keyUsageCritical bool
+	basicConstraints []byte    // whole DER; nil when absent
+	otherNames       []SANKind // SAN entries that are not dNSNames
+	subjectKeyID     []byte
+	authorityKeyID   []byte
 }
 
-type extension struct {
-	oid      string // content octets
-	critical bool
-	value    []byte
+// SelfSignature is what CheckSelfSignature checks, for callers that check in parallel or remember the outcome.
+func (c *Certificate) SelfSignature() (key *PublicKey, alg SigAlg, tbs, sig []byte) {
+	return c.Key, c.SigAlg, c.TBS, c.Signature
 }
 
-// CheckSelfSignature checks the certificate's signature with the key inside it.
+// CheckSelfSignature checks the certificate's signature with the key inside it. It proves possession of the key
+// at some time, not who holds it.
 func (c *Certificate) CheckSelfSignature() error {
-	if !c.Key.Verify(c.SigAlg, c.TBS, c.Signature) {
+	key, alg, tbs, sig := c.SelfSignature()
+	if !key.Verify(alg, tbs, sig) {
 		return reason.New(reason.SelfSignature, "")
 	}
 	return nil
 }
 
 // Parse reads a self-issued certificate: strict DER, and what holds for every profile. It checks no signature and
-// no date. Every error is a *reason.Error.
+// compares no date with the time. Every error is a *reason.Error. The result aliases raw, which must not change.
 func Parse(raw []byte) (*Certificate, error) {
 	if len(raw) > MaxCertificate {
 		return nil, reason.New(reason.DERTooLarge, "%d bytes", len(raw))
@@ -56,11 +64,12 @@ func Parse(raw []byte) (*Certificate, error) {
 	c := &Certificate{Raw: raw}
 	d := &der{rest: raw}
 	outer := d.inside(tagSequence)
+	at := outer.at
 	_, c.TBS = outer.takeWhole(tagSequence)
 	algorithm := outer.algorithm()
 	signature := outer.take(tagBitString)
 	outer.close(d)
-	d.close(d)
+	d.end()
 	if d.err != nil {
 		return nil, d.err
 	}
@@ -68,88 +77,84 @@ func Parse(raw []byte) (*Certificate, error) {
 		return nil, reason.New(reason.SignatureForm, "")
 	}
 	c.Signature = signature[1:]
-	if err := c.tbs(algorithm); err != nil {
+	if err := c.signed(at, algorithm); err != nil {
 		return nil, err
 	}
 	return c, nil
 }
 
-// tbs reads TBSCertificate (RFC 5280 section 4.1).
-func (c *Certificate) tbs(outerAlgorithm []byte) error {
-	d := &der{rest: c.TBS}
+// signed reads TBSCertificate (RFC 5280 section 4.1), which begins at an offset.
+func (c *Certificate) signed(at int, outerAlgorithm []byte) error {
+	d := &der{rest: c.TBS, at: at}
 	t := d.inside(tagSequence)
 	t.version()
 	c.Serial = t.serial()
 	algorithm := t.algorithm()
-	c.Issuer = t.name(nil)
+	c.Issuer, _ = t.name()
 	c.validity(t)
-	c.Subject = t.name(c)
-	spki, whole := t.takeWhole(tagSequence)
-	_ = spki
-	c.SPKI = whole
-	for _, tag := range []byte{tagContext | 1, tagContext | 2, tagConstructed | 1, tagConstructed | 2} {
-		if _, present := t.optional(tag); present {
-			t.fail(reason.UniqueIDs, "")
-		}
-	}
-	if exts, present := t.optional(tagConstructed | 3); present {
-		e := &der{rest: exts}
-		c.readExtensions(e.inside(tagSequence), e)
-		e.close(t)
+	c.Subject, c.DeviceSerial = t.name()
+	keyAt := t.at
+	_, c.SPKI = t.takeWhole(tagSequence)
+	t.noUniqueIDs()
+	if len(t.rest) > 0 && t.rest[0] == tagConstructed|3 {
+		x := t.inside(tagConstructed | 3)
+		list := x.inside(tagSequence)
+		c.extensions(list)
+		list.close(x)
+		x.close(t)
 	}
 	t.close(d)
-	d.close(d)
+	d.end()
 	if d.err != nil {
 		return d.err
 	}
 	if !bytes.Equal(algorithm, outerAlgorithm) {
-		return reason.New(reason.AlgorithmMismatch, "inside and outside")
+		return reason.New(reason.AlgorithmMismatch, "")
 	}
 	if !bytes.Equal(c.Issuer, c.Subject) {
 		return reason.New(reason.IssuerNotSubject, "")
 	}
-	key, err := ParseSPKI(c.SPKI)
+	key, err := parseSPKI(c.SPKI, keyAt)
 	if err != nil {
 		return err
 	}
 	c.Key, c.KeyBits = key, key.Raw
 	if c.SigAlg = signatureAlgorithm(algorithm); !c.SigAlg.fits(key.Kind) {
-		return reason.New(reason.AlgorithmMismatch, "with a key of kind %s", key.Kind)
+		return reason.New(reason.AlgorithmNotForKey, "%s with a key of kind %s", c.SigAlg, key.Kind)
 	}
 	return nil
 }
 
+// version demands version 3, which is the INTEGER 2.
 func (d *der) version() {
-	if d.err == nil && (len(d.rest) == 0 || d.rest[0] != tagConstructed|0) {
-		d.fail(reason.CertVersion, "version 1")
+	if len(d.rest) > 0 && d.rest[0] == tagInteger {
+		d.fail(reason.CertVersion, "version 1: there is no version field")
 		return
 	}
 	v := d.inside(tagConstructed | 0)
 	n := v.integer()
 	v.close(d)
-	if d.err == nil && (len(n) != 1 || n[0] != 2) {
+	if d.err == nil && !bytes.Equal(n, []byte{2}) {
 		d.fail(reason.CertVersion, "")
 	}
 }
 
+// serial reads the certificate's serial number (RFC 5280 section 4.1.2.2).
 func (d *der) serial() []byte {
 	n := d.integer()
-	if d.err == nil && (len(n) > 20 || n[0] >= 0x80 || (len(n) == 1 && n[0] == 0)) {
-		d.fail(reason.SerialNumberForm, "%x", n)
+	if d.err != nil {
+		return nil
+	}
+	switch {
+	case n[0] >= 0x80:
+		d.fail(reason.SerialNumberForm, "negative")
+	case len(n) > 20:
+		d.fail(reason.SerialNumberForm, "%d octets", len(n))
+	case len(n) == 1 && n[0] == 0:
+		d.fail(reason.SerialNumberForm, "zero")
 	}
 	return n
 }
-
-// Encoded AlgorithmIdentifiers of signatures (RFC 5758, RFC 8410, RFC 4055): one accepted form each.
-var signatureAlgorithms = map[string]SigAlg{
-	"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02":             ECDSAWithSHA256,
-	"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x03":             ECDSAWithSHA384,
-	"\x30\x05\x06\x03\x2b\x65\x70":                                 Ed25519Signature,
-	"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b\x05\x00": RSAWithSHA256,
-	"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0c\x05\x00": RSAWithSHA384,
-}
-
-func signatureAlgorithm(whole []byte) SigAlg { return signatureAlgorithms[string(whole)] }
 
 // algorithm reads a signature's AlgorithmIdentifier, whole.
 func (d *der) algorithm() []byte {
@@ -157,20 +162,15 @@ func (d *der) algorithm() []byte {
 	if d.err != nil || signatureAlgorithm(whole) != 0 {
 		return whole
 	}
-	a := &der{rest: content}
-	oid := a.take(tagOID)
-	if a.err != nil {
-		d.fail(a.err.Code, "algorithm identifier")
-		return nil
+	a := &der{rest: content, at: d.at - len(content)}
+	switch oid := a.oid(); {
+	case a.err != nil:
+		d.fail(a.err.Code, "in the signature's algorithm identifier: %s", a.err.Detail)
+	case knownSignatureOID(oid):
+		d.fail(reason.AlgorithmParameters, "of the signature")
+	default:
+		d.fail(reason.AlgorithmUnknown, "%s", oid)
 	}
-	for known := range signatureAlgorithms {
-		// An accepted algorithm whose parameters are not the accepted ones.
-		if bytes.HasPrefix([]byte(known[4:]), oid) {
-			d.fail(reason.AlgorithmParameters, "of the signature")
-			return nil
-		}
-	}
-	d.fail(reason.AlgorithmUnknown, "")
 	return nil
 }
 
@@ -179,31 +179,14 @@ func (c *Certificate) validity(t *der) {
 	v := t.inside(tagSequence)
 	c.NotBefore, c.NotAfter = v.time(), v.time()
 	v.close(t)
-	if t.err == nil && c.NotAfter < c.NotBefore {
+	if t.err == nil && c.NotAfter <= c.NotBefore {
 		t.fail(reason.TimeOrder, "")
 	}
 }
 
-// readExtensions reads the list; what is in each is the profile's business, but for names and usages, which are read
-// here once.
-func (c *Certificate) readExtensions(list, outer *der) {
-	if list.err == nil && len(list.rest) == 0 {
-		list.fail(reason.ExtensionForm, "an empty list")
+// noUniqueIDs refuses issuerUniqueID and subjectUniqueID, in the right encoding and in the constructed one.
+func (d *der) noUniqueIDs() {
+	if len(d.rest) > 0 && (d.rest[0]&^0x20 == tagContext|1 || d.rest[0]&^0x20 == tagContext|2) {
+		d.fail(reason.UniqueIDs, "at byte %d", d.at)
 	}
-	seen := map[string]bool{}
-	for list.err == nil && len(list.rest) > 0 {
-		e := list.inside(tagSequence)
-		x := extension{oid: string(e.take(tagOID))}
-		if e.err == nil && len(e.rest) > 0 && e.rest[0] == tagBoolean {
-			x.critical = e.boolean()
-		}
-		x.value = e.take(tagOctetString)
-		e.close(list)
-		if list.err == nil && seen[x.oid] {
-			list.fail(reason.ExtensionDuplicate, "%x", x.oid)
-		}
-		seen[x.oid] = true
-		c.extensions = append(c.extensions, x)
-	}
-	list.close(outer)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -64,13 +65,14 @@ func newDeviceNew() *cobra.Command {
 			if err := os.MkdirAll(out, 0o755); err != nil {
 				return usage{err}
 			}
-			if err := ca.WriteKey(filepath.Join(out, "key.pem"), key); err != nil {
+			keyFile, certFile := filepath.Join(out, "key.pem"), filepath.Join(out, "cert.pem")
+			if err := ca.WriteKey(keyFile, key); err != nil {
 				return usage{err}
 			}
-			if err := ca.WriteCertificate(filepath.Join(out, "cert.pem"), der); err != nil {
-				return usage{err}
+			if err := ca.WriteCertificate(certFile, der); err != nil {
+				return usage{errors.Join(err, os.Remove(keyFile))} // the key is new and belongs to no certificate
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s\n%s\n", filepath.Join(out, "key.pem"), filepath.Join(out, "cert.pem"))
+			fmt.Fprintf(cmd.OutOrStdout(), "%s\n%s\n", keyFile, certFile)
 			return nil
 		},
 	}

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -78,12 +80,19 @@ func exitCode(err error) (code int, quiet bool) {
 	return exitNo, false
 }
 
-// message adds the sentence of a reason to what went wrong.
+// message adds the sentence of a reason to what went wrong. What a node said may be in it, so no control characters
+// reach the terminal.
 func message(err error) string {
+	text := strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, err.Error())
 	if c, ok := reason.CodeOf(err); ok {
-		return err.Error() + "\n  " + reason.Of(c).Sentence
+		return text + "\n  " + reason.Of(c).Sentence
 	}
-	return err.Error()
+	return text
 }
 
 func newRoot() *cobra.Command {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,12 +18,14 @@ type remote struct {
 	nodes   []string
 	policy  string
 	channel string
+	wait    time.Duration
 }
 
 func (r *remote) flags(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVar(&r.nodes, "node", nil, "URL of a node, may be repeated; none is trusted")
 	cmd.Flags().StringVar(&r.policy, "policy", "", "policy file (C2SP tlog-policy): the one thing trusted")
 	cmd.Flags().StringVar(&r.channel, "channel", "main", "channel")
+	cmd.Flags().DurationVar(&r.wait, "wait", 5*time.Minute, "how long a busy or slow ledger is asked again")
 }
 
 func (r *remote) client() (*client.Client, error) {
@@ -37,7 +40,7 @@ func (r *remote) client() (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := client.New(client.Config{Nodes: r.nodes, Channel: r.channel, Policy: p})
+	c, err := client.New(client.Config{Nodes: r.nodes, Channel: r.channel, Policy: p, Wait: r.wait})
 	if err != nil {
 		return nil, usage{err}
 	}

@@ -219,7 +219,8 @@ func (s *submission) published(ctx context.Context, o client.Outcome) error {
 		fmt.Fprintf(s.out, "published  leaf %d  %s  %s\n", o.Found.Leaf, o.Name, path)
 		return nil
 	}
-	st, err := s.p.Client.Standing(ctx, o.Found.Leaf)
+	// In a tree that holds this submission: an old proof would hide what happened since.
+	st, err := s.p.Client.StandingAfter(ctx, o.Found.Leaf, o.Tx)
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.Name, err)
 	}

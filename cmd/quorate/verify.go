@@ -120,7 +120,7 @@ func newStatus() *cobra.Command {
 	var save string
 	var maxAge time.Duration
 	cmd := &cobra.Command{
-		Use:   "status --node URL --policy FILE [--save FILE] [--max-age 24h] CERT",
+		Use:   "status --node URL --policy FILE [--save FILE] [--max-age 10m] CERT",
 		Short: "Ask how a certificate stands, with proof",
 		Long: `Ask a node how a certificate stands, and check the proof: good, suspended or revoked, since when and why. "unknown" is
 what the node says, not proved: exit 3.`,
@@ -143,7 +143,7 @@ what the node says, not proved: exit 3.`,
 			if err != nil {
 				return err
 			}
-			st, err := c.Standing(cmd.Context(), f.Leaf)
+			st, err := c.StandingAfter(cmd.Context(), f.Leaf, f.Size-1) // not older than the receipt
 			if err != nil {
 				return err
 			}
@@ -159,6 +159,6 @@ what the node says, not proved: exit 3.`,
 	}
 	r.flags(cmd)
 	cmd.Flags().StringVar(&save, "save", "", "write the status proof to this file")
-	cmd.Flags().DurationVar(&maxAge, "max-age", 24*time.Hour, "how old the state may be")
+	cmd.Flags().DurationVar(&maxAge, "max-age", 10*time.Minute, "how old the state may be; nodes renew it every 30 seconds")
 	return cmd
 }

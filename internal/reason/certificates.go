@@ -26,6 +26,8 @@ const (
 	KeyWeak               Code = 132
 	SelfSignature         Code = 133
 	SignatureForm         Code = 134
+	AlgorithmNotForKey    Code = 135
+	KeySize               Code = 136
 	DeviceSerialMissing   Code = 140
 	DeviceSerialForm      Code = 141
 	SANMissing            Code = 142
@@ -40,45 +42,51 @@ const (
 	CertificateExpired    Code = 151
 	KeyNotInProfile       Code = 152
 	AlgorithmNotInProfile Code = 153
+	DeviceSerialTwice     Code = 154
+	KeyUsageMissing       Code = 155
 )
 
 var certificates = []Reason{
-	{DERTooLarge, "der-too-large", "The certificate is larger than 8,192 bytes."},
-	{DERTruncated, "der-truncated", "The DER ends before its lengths say."},
-	{DERLength, "der-length", "A length is indefinite or not in its shortest form."},
+	{DERTooLarge, "der-too-large", "The certificate is larger than 8,192 bytes; use fewer or shorter names."},
+	{DERTruncated, "der-truncated", "The DER ends before its lengths say; send the whole certificate."},
+	{DERLength, "der-length", "A length is indefinite or not in its shortest form; encode the certificate in DER, not BER."},
 	{DERTag, "der-tag", "Something stands where the certificate syntax has another type."},
-	{DERTrailing, "der-trailing", "There are bytes after the end of a structure."},
-	{DERValue, "der-value", "A value is not in DER: an INTEGER, BOOLEAN or BIT STRING that has a shorter or another form."},
-	{CertVersion, "certificate-version", "Only X.509 version 3 is accepted."},
+	{DERTrailing, "der-trailing", "There are bytes after the end of a structure; send exactly one certificate."},
+	{DERValue, "der-value", "An INTEGER, BOOLEAN, BIT STRING or OBJECT IDENTIFIER is not in its one DER form."},
+	{CertVersion, "certificate-version", "Only X.509 version 3 is accepted; version 1 has no extensions."},
 	{SerialNumberForm, "serial-number-form", "The certificate's serial number must be positive and have 1 to 20 octets."},
 	{AlgorithmUnknown, "algorithm-unknown", "The signature algorithm is not one of ECDSA or RSA (PKCS#1 v1.5) with SHA-256 or SHA-384, or Ed25519."},
-	{AlgorithmParameters, "algorithm-parameters", "Algorithm parameters must be absent for ECDSA and Ed25519, and NULL for RSA."},
-	{AlgorithmMismatch, "algorithm-mismatch", "The signature algorithms inside and outside differ, or do not fit the key."},
-	{NameForm, "name-form", "A distinguished name is empty or malformed, or has one attribute type twice."},
+	{AlgorithmParameters, "algorithm-parameters", "Algorithm parameters must be absent for ECDSA and Ed25519 signatures and Ed25519 keys, and NULL for RSA."},
+	{AlgorithmMismatch, "algorithm-mismatch", "The signature algorithms inside and outside the signed part differ."},
+	{NameForm, "name-form", "A distinguished name is empty or malformed, has one attribute type twice, or several attributes in one RDN."},
 	{IssuerNotSubject, "issuer-not-subject", "A self-issued certificate names its subject as issuer, byte for byte."},
 	{TimeForm, "time-form", "Times are UTCTime through 2049 and GeneralizedTime from 2050, with seconds, ending in Z."},
-	{TimeOrder, "time-order", "notAfter is before notBefore."},
-	{UniqueIDs, "unique-ids", "Issuer and subject unique identifiers are not accepted."},
+	{TimeOrder, "time-order", "notAfter is not after notBefore."},
+	{UniqueIDs, "unique-ids", "Issuer and subject unique identifiers are not accepted; leave them out."},
 	{ExtensionDuplicate, "extension-duplicate", "An extension appears twice."},
-	{ExtensionForm, "extension-form", "An extension's value is malformed."},
-	{ExtensionNotAllowed, "extension-not-allowed", "The profile does not have this extension."},
-	{KeyUnknown, "key-unknown", "The public key is not P-256, P-384, Ed25519 or RSA."},
-	{KeyForm, "key-form", "The public key is malformed: a compressed point, wrong parameters, a point off the curve."},
-	{KeyWeak, "key-weak", "The RSA key is under 2048 or over 8192 bits, or its exponent is not 65537."},
+	{ExtensionForm, "extension-form", "An extension is malformed, or critical where it must not be."},
+	{ExtensionNotAllowed, "extension-not-allowed", "The profile does not have this extension; leave it out."},
+	{KeyUnknown, "key-unknown", "The public key is not P-256 or P-384 (as a named curve), Ed25519 or RSA."},
+	{KeyForm, "key-form", "The public key is malformed: a compressed point, a point off the curve, a key of the wrong length."},
+	{KeyWeak, "key-weak", "The key is known to be breakable: an RSA exponent other than 65537, a modulus with a known flaw, a point of small order. Make a new key."},
 	{SelfSignature, "self-signature", "The certificate's own signature does not verify with the key inside."},
-	{SignatureForm, "signature-form", "The signature's BIT STRING is malformed."},
-	{DeviceSerialMissing, "device-serial-missing", "The subject needs exactly one serialNumber attribute (2.5.4.5): the device serial."},
-	{DeviceSerialForm, "device-serial-form", "A device serial has 1 to 64 characters of A-Z a-z 0-9 . _ : / -."},
+	{SignatureForm, "signature-form", "The signature's BIT STRING is empty or not of whole octets."},
+	{AlgorithmNotForKey, "algorithm-not-for-key", "The certificate's key cannot make signatures of the algorithm it names."},
+	{KeySize, "key-size", "The RSA modulus must have 2048 to 8192 bits."},
+	{DeviceSerialMissing, "device-serial-missing", "The subject needs a serialNumber attribute (2.5.4.5): the device serial."},
+	{DeviceSerialForm, "device-serial-form", "A device serial is a PrintableString or UTF8String of 1 to 64 characters of A-Z a-z 0-9 . _ : / -"},
 	{SANMissing, "san-missing", "The profile needs a subject alternative name."},
 	{SANKind, "san-kind", "The profile does not have this kind of subject alternative name."},
-	{DNSName, "dns-name", "A DNS name is lower-case A-labels, at least two, without wildcard or final dot."},
+	{DNSName, "dns-name", "A DNS name is two or more lower-case labels (A-labels), without wildcard or final dot."},
 	{SANDuplicate, "san-duplicate", "A subject alternative name appears twice."},
 	{KeyUsageForm, "key-usage", "keyUsage must be critical, with digitalSignature, and nothing the profile does not have."},
-	{ExtendedKeyUsageForm, "extended-key-usage", "The extended key usage is not one that the profile has."},
+	{ExtendedKeyUsageForm, "extended-key-usage", "An extended key usage is not one that the profile has, or appears twice, or the list is empty."},
 	{BasicConstraintsForm, "basic-constraints", "basicConstraints must be absent or say CA:FALSE (in DER: an empty sequence)."},
 	{NotAfterTooFar, "not-after-too-far", "notAfter is further ahead than the profile allows and not 99991231235959Z."},
-	{NotBeforeTooFar, "not-before-too-far", "notBefore is more than 48 hours ahead."},
-	{CertificateExpired, "certificate-expired", "The certificate has expired."},
+	{NotBeforeTooFar, "not-before-too-far", "notBefore is further ahead than the profile allows; check the clock of the machine that issued."},
+	{CertificateExpired, "certificate-expired", "The certificate has expired; issue a new one."},
 	{KeyNotInProfile, "key-not-in-profile", "The profile does not accept this kind or size of key."},
 	{AlgorithmNotInProfile, "algorithm-not-in-profile", "The profile does not accept this signature algorithm."},
+	{DeviceSerialTwice, "device-serial-twice", "The subject has more than one serialNumber attribute; the device serial must be one."},
+	{KeyUsageMissing, "key-usage-missing", "The keyUsage extension is missing."},
 }

@@ -30,10 +30,11 @@ var ErrNoNode = errors.New("no node answered")
 
 // Config of a Client.
 type Config struct {
-	Nodes   []string     // base URLs, tried in order; required
-	Channel string       // channel name; default "main"
-	Policy  *tlog.Policy // required for the verifying methods
-	HTTP    *http.Client // default: a client with a timeout of 60 s
+	Nodes   []string      // base URLs, tried in order; required
+	Channel string        // channel name; default "main"
+	Policy  *tlog.Policy  // required for the verifying methods
+	HTTP    *http.Client  // default: a client with a timeout of 60 s
+	Wait    time.Duration // how long a busy or slow ledger is asked again for one transaction; default 5 min
 }
 
 // Client is safe for concurrent use.
@@ -61,6 +62,9 @@ func New(cfg Config) (*Client, error) {
 	}
 	if cfg.HTTP == nil {
 		cfg.HTTP = &http.Client{Timeout: 60 * time.Second}
+	}
+	if cfg.Wait == 0 {
+		cfg.Wait = 5 * time.Minute
 	}
 	return &Client{cfg}, nil
 }
@@ -187,17 +191,22 @@ func (c *Client) Records(ctx context.Context, kind ledger.RecordKind, prefix []b
 		for {
 			raw, err := c.get(ctx, c.v1("/records/%c?prefix=%x&after=%s", kind, prefix, after))
 			var page api.Records
-			if err == nil {
-				err = json.Unmarshal(raw, &page)
-			}
 			if err != nil {
 				yield(ledger.Record{}, err)
+				return
+			}
+			if err := json.Unmarshal(raw, &page); err != nil {
+				yield(ledger.Record{}, untrusted("the records: %v", err))
 				return
 			}
 			for _, r := range page.Records {
 				k, err1 := hex.DecodeString(r.Key)
 				v, err2 := hex.DecodeString(r.Value)
-				if !yield(ledger.Record{Key: k, Value: v}, errors.Join(err1, err2)) {
+				if err1 != nil || err2 != nil || !bytes.HasPrefix(k, prefix) || r.Key <= after {
+					yield(ledger.Record{}, untrusted("the records are not those asked for, in order of key"))
+					return
+				}
+				if !yield(ledger.Record{Key: k, Value: v}, nil) {
 					return
 				}
 				after = r.Key

@@ -9,6 +9,7 @@ import (
 
 	"github.com/quorate-pki/quorate/internal/reason"
 	"github.com/quorate-pki/quorate/ledger"
+	"github.com/quorate-pki/quorate/verify"
 )
 
 // Item is a certificate to publish.
@@ -20,9 +21,10 @@ type Item struct {
 // Outcome is what became of an item.
 type Outcome struct {
 	Item
-	Code  reason.Code
-	Found *Found // verified receipt, when Code.OK()
-	Err   error  // why nothing is known of this item; Code is meaningless then
+	Code  reason.Code // proved by the transaction's leaf; of Try: told
+	Tx    uint64      // leaf of the transaction, proved; what was asked after it must be proved in a larger tree
+	Found *Found      // verified receipt, when Code.OK()
+	Err   error       // why nothing is known of this item; Code is meaningless then
 }
 
 // Publisher cuts certificates into transactions, submits them and checks the receipts.
@@ -84,8 +86,9 @@ func signed(tx ledger.Tx, bodies [][]byte, purpose ledger.Purpose, signers ...le
 // retryPause is how long a busy node is left alone.
 const retryPause = 500 * time.Millisecond
 
-// submit sends the same bytes until a node took them or ctx ends.
+// submit sends the same bytes until a node took them, the configured wait is over, or ctx ends. The result is told.
 func (c *Client) submit(ctx context.Context, raw []byte, id ledger.Hash) (ledger.Result, error) {
+	enough := time.After(c.cfg.Wait)
 	for {
 		res, err := c.Submit(ctx, raw)
 		code, _ := reason.CodeOf(err)
@@ -98,30 +101,72 @@ func (c *Client) submit(ctx context.Context, raw []byte, id ledger.Hash) (ledger
 		select {
 		case <-ctx.Done():
 			return res, err
+		case <-enough:
+			return res, err
 		case <-time.After(retryPause):
 		}
 	}
 }
 
-// Publish submits one batch and verifies every receipt. The error is for the batch as a whole.
+// decide submits a transaction of n operations and returns what became of it, proved: the verdicts are those in the
+// transaction's leaf, which holds the very envelope that was sent, and accepted operations follow that leaf in order.
+// A node that tells other verdicts than it can prove is not trusted with either.
+func (c *Client) decide(ctx context.Context, raw []byte, id ledger.Hash, n int) (ledger.Result, error) {
+	told, err := c.submit(ctx, raw, id)
+	if err != nil {
+		return ledger.Result{}, err
+	}
+	receipt, err := c.Receipt(ctx, told.Leaf)
+	if err != nil {
+		return ledger.Result{}, fmt.Errorf("proving the verdicts: %w", err)
+	}
+	proof, _, entry, err := verify.Entry(c.cfg.Policy, receipt, nil)
+	if err != nil {
+		return ledger.Result{}, fmt.Errorf("proving the verdicts: %w", err)
+	}
+	e, err := ledger.ParseEntry(entry)
+	if err != nil || e.Tx == nil {
+		return ledger.Result{}, untrusted("leaf %d is no transaction", proof.Index)
+	}
+	env, err := ledger.ParseEnvelope(e.Tx.Envelope, ledger.ForLedger)
+	if err != nil || env.ID != id {
+		return ledger.Result{}, untrusted("leaf %d is another transaction", proof.Index)
+	}
+	if len(e.Tx.Codes) != n || len(told.Verdicts) != n || told.Leaf != proof.Index {
+		return ledger.Result{}, untrusted("%d verdicts told and %d proved for %d operations", len(told.Verdicts), len(e.Tx.Codes), n)
+	}
+	out := ledger.Result{ID: id, Leaf: proof.Index, Height: told.Height}
+	next := proof.Index + 1
+	for i, code := range e.Tx.Codes {
+		v := ledger.Verdict{Code: code}
+		if code == reason.Accepted {
+			v.Leaf = next
+			next++
+		}
+		if t := told.Verdicts[i]; t.Code != v.Code || (code == reason.Accepted && t.Leaf != v.Leaf) {
+			return ledger.Result{}, untrusted("operation %d: told %s in leaf %d, proved %s in leaf %d", i, t.Code, t.Leaf, v.Code, v.Leaf)
+		}
+		out.Verdicts = append(out.Verdicts, v)
+	}
+	return out, nil
+}
+
+// Publish submits one batch, and verifies the verdicts and every receipt. The error is for the batch as a whole.
 func (p *Publisher) Publish(ctx context.Context, channel ledger.Hash, items []Item) ([]Outcome, error) {
 	raw, id, err := p.transaction(channel, items, ledger.ForLedger)
 	if err != nil {
 		return nil, err
 	}
-	res, err := p.Client.submit(ctx, raw, id)
+	res, err := p.Client.decide(ctx, raw, id, len(items))
 	if err != nil {
 		return nil, err
-	}
-	if len(res.Verdicts) != len(items) {
-		return nil, untrusted("%d verdicts for %d certificates", len(res.Verdicts), len(items))
 	}
 	out := make([]Outcome, len(items))
 	var leaves []uint64
 	var ders [][]byte
 	var at []int
 	for i, v := range res.Verdicts {
-		out[i] = Outcome{Item: items[i], Code: v.Code}
+		out[i] = Outcome{Item: items[i], Code: v.Code, Tx: res.Leaf}
 		if v.Code == reason.Accepted {
 			leaves, ders, at = append(leaves, v.Leaf), append(ders, items[i].DER), append(at, i)
 		}
@@ -162,8 +207,8 @@ func (p *Publisher) Try(ctx context.Context, channel ledger.Hash, items []Item) 
 	return out, nil
 }
 
-// Change submits a status change of a published certificate and returns its verified standing afterwards. code is
-// the verdict; the standing is nil when it was refused.
+// Change submits a status change of a published certificate. The verdict is proved by the transaction's leaf. When it
+// was accepted, so is the standing afterwards, in a tree that holds the change; else the standing is nil.
 func (c *Client) Change(ctx context.Context, change ledger.StatusChange, f *Found, now time.Time, signers ...ledger.Signer) (reason.Code, *Standing, error) {
 	channel, err := c.Channel(ctx)
 	if err != nil {
@@ -175,24 +220,38 @@ func (c *Client) Change(ctx context.Context, change ledger.StatusChange, f *Foun
 	if err != nil {
 		return 0, nil, err
 	}
-	res, err := c.submit(ctx, raw, id)
+	res, err := c.decide(ctx, raw, id, 1)
 	if err != nil {
 		return 0, nil, err
 	}
-	if len(res.Verdicts) != 1 {
-		return 0, nil, untrusted("%d verdicts for one change", len(res.Verdicts))
+	v := res.Verdicts[0]
+	if v.Code != reason.Accepted {
+		return v.Code, nil, nil
 	}
-	code := res.Verdicts[0].Code
-	if code != reason.Accepted {
-		return code, nil, nil
-	}
-	s, err := c.Standing(ctx, f.Leaf)
+	s, err := c.StandingAfter(ctx, f.Leaf, v.Leaf)
 	if err != nil {
-		return code, nil, err
+		return v.Code, nil, err
 	}
+	return v.Code, s, changed(s, change, v.Leaf)
+}
+
+// changed demands that a standing is what an accepted change, in the leaf at, made of it.
+func changed(s *Standing, change ledger.StatusChange, at uint64) error {
 	want := map[ledger.Action]ledger.Status{ledger.Revoke: ledger.Revoked, ledger.Suspend: ledger.Suspended, ledger.Resume: ledger.Good}
-	if s.Status != want[change.Action] {
-		return code, nil, untrusted("accepted, yet the status proof says %s", s.Status)
+	switch {
+	case s.Cause != nil && s.Cause.Index > at:
+		if s.Status == want[change.Action] {
+			return nil
+		}
+		return reason.New(reason.StateChanged, "accepted in leaf %d, and %s since by leaf %d", at, s.Status, s.Cause.Index)
+	case s.Cause != nil && s.Cause.Index == at:
+	case change.Scope == ledger.ScopeKey && (s.Status == want[change.Action] || s.Status == ledger.Revoked):
+		return nil // another certificate of the key was changed; this one was past that already
+	default:
+		return untrusted("accepted in leaf %d, yet the status proof knows nothing of it", at)
 	}
-	return code, s, nil
+	if s.Status != want[change.Action] {
+		return untrusted("accepted, yet the status proof says %s", s.Status)
+	}
+	return nil
 }

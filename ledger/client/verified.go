@@ -54,14 +54,15 @@ func (c *Client) Find(ctx context.Context, der []byte) (*Found, error) {
 			return nil, err
 		}
 		var k ledger.KeyRecord
-		if err := ledger.Decode(rec.Value, &k); err != nil {
-			return nil, untrusted("a key record: %v", err)
+		if err := ledger.Decode(rec.Value, &k); err != nil || len(rec.Key) != len(spki) {
+			return nil, untrusted("the key's record does not decode")
 		}
 		for _, info := range k.Certificates {
 			if info.DER == want {
 				return c.Published(ctx, info.Leaf, der)
 			}
 		}
+		break // there is one record of a key
 	}
 	return nil, ledger.ErrNotFound
 }
@@ -126,6 +127,18 @@ func (c *Client) Standing(ctx context.Context, leaf uint64) (*Standing, error) {
 		return nil, err
 	}
 	return &Standing{s, a.Proof}, nil
+}
+
+// StandingAfter is Standing in a tree that holds the leaf at: an older proof, true when it was made, is refused as stale.
+func (c *Client) StandingAfter(ctx context.Context, leaf, at uint64) (*Standing, error) {
+	s, err := c.Standing(ctx, leaf)
+	if err != nil {
+		return nil, err
+	}
+	if s.Size <= at {
+		return nil, reason.New(reason.Stale, "the proof is of %d leaves, and leaf %d is known to exist", s.Size, at)
+	}
+	return s, nil
 }
 
 // IsAnswer reports whether an error is an answer (a refusal or an unverifiable answer) rather than the lack of one.

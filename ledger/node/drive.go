@@ -8,6 +8,7 @@ import (
 	"github.com/quorate-pki/quorate/internal/durable"
 	"github.com/quorate-pki/quorate/ledger"
 	"github.com/quorate-pki/quorate/ledger/commit"
+	"github.com/quorate-pki/quorate/ledger/layout"
 	"github.com/quorate-pki/quorate/ledger/state"
 	"github.com/quorate-pki/quorate/ledger/tlog"
 )
@@ -95,7 +96,7 @@ func (n *Node) finalise(o commit.Finalise) (commit.Input, error) {
 	}
 	// A crash here: bytes beyond the index's size; ignored, and rewritten identical.
 	note := n.note(o.Checkpoint, o.Cosigners)
-	f := &Final{Version: 1, Height: last.Block.Header.Height, Size: o.Checkpoint.Size, Root: o.Checkpoint.Root, Index: last.Index,
+	f := &layout.Final{Version: 1, Height: last.Block.Header.Height, Size: o.Checkpoint.Size, Root: o.Checkpoint.Root, Index: last.Index,
 		View: last.Block.Header.View, Header: last.Block.Hash, Checkpoint: note}
 	if err := n.store.commit(o.Blocks, f); err != nil {
 		return nil, fmt.Errorf("committing height %d: %w", f.Height, err)
@@ -125,7 +126,7 @@ func (n *Node) refresh(o commit.Refresh) error {
 	if len(n.lastNote) == 0 {
 		// The first checkpoint, of genesis: from here on the signer memory must exist.
 		ch := st.Channel()
-		f := &Final{Version: 1, Height: ch.Height, Size: o.Checkpoint.Size, Root: o.Checkpoint.Root, View: ch.View, Header: ch.Header, Checkpoint: note}
+		f := &layout.Final{Version: 1, Height: ch.Height, Size: o.Checkpoint.Size, Root: o.Checkpoint.Root, View: ch.View, Header: ch.Header, Checkpoint: note}
 		if err := n.store.commit(nil, f); err != nil {
 			return err
 		}
@@ -141,7 +142,7 @@ func (n *Node) note(cp tlog.Checkpoint, cosigners []tlog.Signature) []byte {
 }
 
 func (n *Node) writeCheckpoint(note []byte) error {
-	return durable.Replace(n.cfg.FS, path.Join(logDir(n.cfg.Dir, 0), "checkpoint"), note)
+	return durable.Replace(n.cfg.FS, path.Join(n.cfg.Dir, layout.Log(0), layout.Checkpoint), note)
 }
 
 // publish shows readers a new checkpoint.

@@ -22,6 +22,7 @@ import (
 	"github.com/quorate-pki/quorate/ledger"
 	"github.com/quorate-pki/quorate/ledger/commit"
 	"github.com/quorate-pki/quorate/ledger/cosign"
+	"github.com/quorate-pki/quorate/ledger/layout"
 	"github.com/quorate-pki/quorate/ledger/order"
 	"github.com/quorate-pki/quorate/ledger/state"
 	"github.com/quorate-pki/quorate/ledger/tlog"
@@ -94,10 +95,10 @@ func Init(cfg Config) error {
 	if err != nil {
 		return fmt.Errorf("initialising a node: %w", err)
 	}
-	if err := durable.Replace(cfg.FS, path.Join(cfg.Dir, genesisName), cfg.Genesis); err != nil {
+	if err := durable.Replace(cfg.FS, path.Join(cfg.Dir, layout.Genesis), cfg.Genesis); err != nil {
 		return err
 	}
-	t, err := openTileFiles(cfg.FS, cfg.Dir, logDir(cfg.Dir, 0), 0)
+	t, err := openTileFiles(cfg.FS, cfg.Dir, path.Join(cfg.Dir, layout.Log(0)), 0)
 	if err != nil {
 		return err
 	}
@@ -108,16 +109,9 @@ func Init(cfg Config) error {
 	if err != nil {
 		return err
 	}
-	f := &Final{Version: 1, Size: x.State.Size(), Root: x.State.Root(), Header: x.State.Channel().Header, Checkpoint: []byte{}}
+	f := &layout.Final{Version: 1, Size: x.State.Size(), Root: x.State.Root(), Header: x.State.Channel().Header, Checkpoint: []byte{}}
 	return errors.Join(s.commit([]*commit.Pending{{Executed: x}}, f), s.db.Close())
 }
-
-const (
-	genesisName = "genesis.block"
-	memoryName  = "signer"
-)
-
-func logDir(dir string, number uint64) string { return path.Join(dir, "log", fmt.Sprint(number)) }
 
 func executeGenesis(raw []byte) (*state.Executed, error) {
 	b, err := ledger.ParseBlock(raw)
@@ -157,10 +151,10 @@ func (n *Node) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if ok, err := durable.Exists(n.cfg.FS, path.Join(n.cfg.Dir, genesisName)); err != nil || !ok {
+	if ok, err := durable.Exists(n.cfg.FS, path.Join(n.cfg.Dir, layout.Genesis)); err != nil || !ok {
 		return errors.Join(ErrNotInitialised, err)
 	}
-	if n.lock, err = n.cfg.FS.Lock(path.Join(n.cfg.Dir, "LOCK")); err != nil {
+	if n.lock, err = n.cfg.FS.Lock(path.Join(n.cfg.Dir, layout.Lock)); err != nil {
 		return fmt.Errorf("another process uses it: %w", err)
 	}
 	if n.store, err = openStore(n.cfg.FS, n.cfg.Dir, n.cfg.Log, false); err != nil {
@@ -184,7 +178,7 @@ func (n *Node) open(ctx context.Context) error {
 		return err
 	}
 	go n.loop()
-	n.engine = order.NewLocal(order.LocalConfig{FS: n.cfg.FS, Dir: path.Join(n.cfg.Dir, "orderer"), Log: n.cfg.Log,
+	n.engine = order.NewLocal(order.LocalConfig{FS: n.cfg.FS, Dir: path.Join(n.cfg.Dir, layout.Orderer), Log: n.cfg.Log,
 		Pool: order.PoolConfig{Classify: classify}})
 	if err := n.run(ctx, func() error { return n.step(commit.Tick{}) }); err != nil {
 		return err
@@ -193,9 +187,9 @@ func (n *Node) open(ctx context.Context) error {
 }
 
 // openState cuts the tiles to what the index committed to and loads the state.
-func (n *Node) openState(channel ledger.Hash, f *Final) (*state.State, error) {
+func (n *Node) openState(channel ledger.Hash, f *layout.Final) (*state.State, error) {
 	var err error
-	if n.tiles, err = openTileFiles(n.cfg.FS, n.cfg.Dir, logDir(n.cfg.Dir, 0), f.Size); err != nil {
+	if n.tiles, err = openTileFiles(n.cfg.FS, n.cfg.Dir, path.Join(n.cfg.Dir, layout.Log(0)), f.Size); err != nil {
 		return nil, err
 	}
 	if n.tiles.tree.Root() != f.Root {
@@ -216,11 +210,11 @@ func (n *Node) openState(channel ledger.Hash, f *Final) (*state.State, error) {
 }
 
 // openSigner opens the signer memory and holds it against the log.
-func (n *Node) openSigner(st *state.State, f *Final) error {
+func (n *Node) openSigner(st *state.State, f *layout.Final) error {
 	ch := st.Channel()
 	var err error
 	// Before the first checkpoint this key has signed nothing: the memory is durable before a signature leaves.
-	n.signer, err = cosign.Open(cosign.Config{FS: n.cfg.FS, Path: path.Join(n.cfg.Dir, memoryName), Key: n.cfg.CosigningKey,
+	n.signer, err = cosign.Open(cosign.Config{FS: n.cfg.FS, Path: path.Join(n.cfg.Dir, layout.Signer), Key: n.cfg.CosigningKey,
 		Name: n.members.CosignerName(n.cfg.Member), Origin: n.policy.Origin, Channel: ch.Channel, Inception: len(f.Checkpoint) == 0})
 	if err != nil {
 		return err
@@ -237,7 +231,7 @@ func (n *Node) openSigner(st *state.State, f *Final) error {
 	return nil
 }
 
-func (n *Node) openMachine(st *state.State, f *Final) error {
+func (n *Node) openMachine(st *state.State, f *layout.Final) error {
 	var cosigners []tlog.Signature
 	if len(f.Checkpoint) > 0 {
 		v, err := n.policy.Verify(f.Checkpoint)

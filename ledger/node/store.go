@@ -12,29 +12,15 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/quorate-pki/quorate/ledger"
 	"github.com/quorate-pki/quorate/ledger/commit"
+	"github.com/quorate-pki/quorate/ledger/layout"
 	"github.com/quorate-pki/quorate/ledger/state"
 )
-
-// Final is the one record of the index that is not a fold of leaves: how far this node is final, and by what.
-type Final struct {
-	Version    uint64      `cbor:"1,keyasint"`
-	Height     uint64      `cbor:"2,keyasint"`
-	Size       uint64      `cbor:"3,keyasint"`
-	Root       ledger.Hash `cbor:"4,keyasint"`
-	Index      uint64      `cbor:"5,keyasint"` // the orderer's
-	View       uint64      `cbor:"6,keyasint"`
-	Header     ledger.Hash `cbor:"7,keyasint"`
-	Checkpoint []byte      `cbor:"8,keyasint"` // cosigned by a quorum; empty only while genesis awaits its first
-}
-
-// finalKey sorts before every record kind.
-var finalKey = []byte("\x00final")
 
 // store is the index: records of the final state in Pebble.
 type store struct{ db *pebble.DB }
 
 func openStore(fsys vfs.FS, dir string, log *slog.Logger, readOnly bool) (*store, error) {
-	db, err := pebble.Open(path.Join(dir, "index"), &pebble.Options{FS: fsys, ReadOnly: readOnly, Logger: pebbleLog{log},
+	db, err := pebble.Open(path.Join(dir, layout.Index), &pebble.Options{FS: fsys, ReadOnly: readOnly, Logger: pebbleLog{log},
 		MemTableSize: 16 << 20, FormatMajorVersion: pebble.FormatNewest})
 	if err != nil {
 		return nil, fmt.Errorf("opening the index: %w", err)
@@ -105,23 +91,16 @@ func after(prefix []byte) []byte {
 }
 
 // final reads how far the store is final; nil in a store that was never initialised.
-func (s *store) final() (*Final, error) {
-	raw, err := s.Get(finalKey)
+func (s *store) final() (*layout.Final, error) {
+	raw, err := s.Get([]byte(layout.FinalKey))
 	if err != nil || raw == nil {
 		return nil, err
 	}
-	var f Final
-	if err := ledger.Decode(raw, &f); err != nil {
-		return nil, fmt.Errorf("reading the final record: %w", err)
-	}
-	if f.Version != 1 {
-		return nil, fmt.Errorf("the final record has version %d", f.Version)
-	}
-	return &f, nil
+	return layout.ParseFinal(raw)
 }
 
 // commit makes blocks and the final record durable in one batch.
-func (s *store) commit(blocks []*commit.Pending, f *Final) error {
+func (s *store) commit(blocks []*commit.Pending, f *layout.Final) error {
 	b := s.db.NewBatch()
 	defer b.Close()
 	for _, p := range blocks {
@@ -131,7 +110,7 @@ func (s *store) commit(blocks []*commit.Pending, f *Final) error {
 			}
 		}
 	}
-	if err := b.Set(finalKey, ledger.Encode(f), nil); err != nil {
+	if err := b.Set([]byte(layout.FinalKey), ledger.Encode(f), nil); err != nil {
 		return err
 	}
 	return b.Commit(pebble.Sync)

@@ -12,6 +12,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/quorate-pki/quorate/internal/durable"
 	"github.com/quorate-pki/quorate/ledger"
+	"github.com/quorate-pki/quorate/ledger/layout"
 	"github.com/quorate-pki/quorate/ledger/tlog"
 )
 
@@ -32,8 +33,6 @@ type tileFiles struct {
 }
 
 const (
-	edgeName   = "edge"
-	edgeHeader = 8       // bytes
 	cacheTiles = 1 << 11 // full tiles kept in memory: at most 16 MiB of hash tiles
 	maxBundle  = tlog.TileWidth * (2 + ledger.MaxEntry)
 )
@@ -65,11 +64,11 @@ func (t *tileFiles) recoverEdge(size uint64) ([][]byte, error) {
 	if want == 0 {
 		return nil, nil
 	}
-	data, err := durable.Read(t.fs, path.Join(t.dir, edgeName), edgeHeader+maxBundle)
+	data, err := durable.Read(t.fs, path.Join(t.dir, layout.Edge), layout.EdgeHeader+maxBundle)
 	if err != nil {
 		return nil, err
 	}
-	if len(data) < edgeHeader {
+	if len(data) < layout.EdgeHeader {
 		return nil, errors.New("the edge file is cut")
 	}
 	var entries [][]byte
@@ -83,7 +82,7 @@ func (t *tileFiles) recoverEdge(size uint64) ([][]byte, error) {
 	} else if at < number {
 		return nil, fmt.Errorf("the edge file is of bundle %d, the index of bundle %d", at, number)
 	} else {
-		entries = splitPrefix(data[edgeHeader:])
+		entries = splitPrefix(data[layout.EdgeHeader:])
 	}
 	if len(entries) < want {
 		return nil, fmt.Errorf("bundle %d has %d entries, the index %d", number, len(entries), want)
@@ -207,7 +206,7 @@ func (t *tileFiles) replaceEdge(number uint64) error {
 			return err
 		}
 	}
-	name := path.Join(t.dir, edgeName)
+	name := path.Join(t.dir, layout.Edge)
 	if err := durable.Replace(t.fs, name, data); err != nil {
 		return err
 	}

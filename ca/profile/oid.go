@@ -1,0 +1,74 @@
+package profile
+
+import (
+	"strconv"
+	"strings"
+)
+
+// OID is an object identifier as its DER content octets: comparable, and equal exactly when the bytes are.
+type OID string
+
+// Attribute types.
+const oidSerialNumber OID = "\x55\x04\x05" // 2.5.4.5
+
+// Extensions (RFC 5280 section 4.2.1).
+const (
+	extSKI              OID = "\x55\x1d\x0e"
+	extKeyUsage         OID = "\x55\x1d\x0f"
+	extSAN              OID = "\x55\x1d\x11"
+	extBasicConstraints OID = "\x55\x1d\x13"
+	extAKI              OID = "\x55\x1d\x23"
+	extEKU              OID = "\x55\x1d\x25"
+)
+
+// Extended key usages (RFC 5280 section 4.2.1.12, RFC 4945 section 5.1.3.12).
+const (
+	EKUServerAuth OID = "\x2b\x06\x01\x05\x05\x07\x03\x01" // 1.3.6.1.5.5.7.3.1
+	EKUClientAuth OID = "\x2b\x06\x01\x05\x05\x07\x03\x02" // 1.3.6.1.5.5.7.3.2
+	EKUIPsecIKE   OID = "\x2b\x06\x01\x05\x05\x07\x03\x11" // 1.3.6.1.5.5.7.3.17
+)
+
+// validOID demands shortest subidentifiers (X.690 section 8.19.2) of at most 31 bits. The bound is what stock
+// software reads; larger arcs (2.25 with a UUID) are refused by much of it.
+func validOID(c []byte) bool {
+	if len(c) == 0 || c[len(c)-1] >= 0x80 {
+		return false
+	}
+	arc, first := uint64(0), true
+	for _, b := range c {
+		if first && b == 0x80 {
+			return false
+		}
+		if arc = arc<<7 | uint64(b&0x7f); arc >= 1<<31 {
+			return false
+		}
+		if first = b < 0x80; first {
+			arc = 0
+		}
+	}
+	return true
+}
+
+// String is the dotted form.
+func (o OID) String() string {
+	if !validOID([]byte(o)) {
+		return "invalid"
+	}
+	var arcs []string
+	arc := uint64(0)
+	for i := range len(o) {
+		arc = arc<<7 | uint64(o[i]&0x7f)
+		if o[i] >= 0x80 {
+			continue
+		}
+		if arcs == nil {
+			// The first subidentifier holds two arcs (X.690 section 8.19.4).
+			top := min(arc/40, 2)
+			arcs = append(arcs, strconv.FormatUint(top, 10))
+			arc -= 40 * top
+		}
+		arcs = append(arcs, strconv.FormatUint(arc, 10))
+		arc = 0
+	}
+	return strings.Join(arcs, ".")
+}
