@@ -212,7 +212,6 @@ func TestStrictECDSA(t *testing.T) {
 	k, err := ParseSPKI(spkiOf(t, key.Public()))
 	must(t, err)
 	msg := []byte("message")
-	// r and s below 2^248, so that every padding of them is longer than the shortest form.
 	sig := sign(t, key, ECDSAWithSHA256, msg)
 	r, s := rs(t, sig)
 	number := func(tag byte, n *big.Int, pad int) []byte {

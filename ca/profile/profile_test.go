@@ -68,7 +68,7 @@ func TestTableDrivesChecks(t *testing.T) {
 		"may, not must":        {0, func(p *Profile) { p.KeyUsageMust, p.KeyUsageMay = 0, DigitalSignature }},
 		"no bit may be set":    {reason.KeyUsageForm, func(p *Profile) { p.KeyUsageMust, p.KeyUsageMay = 0, 0 }},
 		"no DNS names":         {reason.SANKind, func(p *Profile) { p.SANs = nil }},
-		"12 of Ahead":          {0, func(p *Profile) { p.Ahead = 12 }},
+		"12 seconds ahead":     {0, func(p *Profile) { p.Ahead = 12 }},
 		"CA is not its matter": {0, func(p *Profile) { p.NotCA = false }},
 	} {
 		p, _ := ByID(1)

@@ -171,6 +171,7 @@ func fieldRefusals() []refusal {
 		{"fraction", reason.TimeForm, dates(tlv(tagUTCTime, str("270101000000Z")), tlv(tagGeneralizedTime, str("20510101000000.5Z")))},
 		{"fraction of the right length", reason.TimeForm, dates(tlv(tagUTCTime, str("270101000000Z")), tlv(tagGeneralizedTime, str("205101010000.0Z")))},
 		{"generalized before 2050", reason.TimeForm, dates(tlv(tagGeneralizedTime, str("20270101000000Z")), utc(blockClock()))},
+		{"generalized in the last second of 2049", reason.TimeForm, dates(tlv(tagUTCTime, str("270101000000Z")), tlv(tagGeneralizedTime, str("20491231235959Z")))},
 		{"month 13", reason.TimeForm, dates(tlv(tagUTCTime, str("271301000000Z")), utc(blockClock()))},
 		{"month 0", reason.TimeForm, dates(tlv(tagUTCTime, str("270001000000Z")), utc(blockClock()))},
 		{"day 0", reason.TimeForm, dates(tlv(tagUTCTime, str("270100000000Z")), utc(blockClock()))},
@@ -243,7 +244,9 @@ func extensionRefusals() []refusal {
 		{"empty list", reason.ExtensionForm, func(s *spec) { s.ku, s.eku, s.san, s.ski, s.aki, s.bc = nil, nil, nil, nil, nil, nil }},
 		{"critical SKI", reason.ExtensionForm, func(s *spec) { s.ski = ext(extSKI, true, tlv(tagOctetString, id)) }},
 		{"empty SKI", reason.ExtensionForm, func(s *spec) { s.ski = ext(extSKI, false, tlv(tagOctetString)) }},
-		{"SKI of 65 octets", reason.ExtensionForm, func(s *spec) { s.ski = ext(extSKI, false, tlv(tagOctetString, make([]byte, 65))) }},
+		{"SKI of 65 octets", reason.ExtensionForm, func(s *spec) {
+			s.ski, s.aki = ext(extSKI, false, tlv(tagOctetString, make([]byte, 65))), nil
+		}},
 		{"critical AKI", reason.ExtensionForm, func(s *spec) { s.aki = ext(extAKI, true, tlv(tagSequence, tlv(0x80, id))) }},
 		{"empty AKI", reason.ExtensionForm, func(s *spec) { s.aki = ext(extAKI, false, tlv(tagSequence)) }},
 		{"AKI with issuer", reason.ExtensionForm, func(s *spec) {
@@ -339,7 +342,7 @@ func keyRefusals(t testing.TB) []refusal {
 		{"y of p", reason.KeyForm, with(edKey(last...))},
 		{"no RSA structure", reason.KeyForm, with(tlv(tagSequence, str(keyRSA), tlv(tagBitString, []byte{0, 1, 2})))},
 		{"negative modulus", reason.KeyForm, with(tlv(tagSequence, str(keyRSA), tlv(tagBitString, []byte{0}, tlv(tagSequence, tlv(tagInteger, []byte{0x80, 1}), tlv(tagInteger, []byte{1, 0, 1})))))},
-		{"too long", reason.KeyForm, with(tlv(tagSequence, str(keyEd25519), tlv(tagBitString, make([]byte, 1300))))},
+		{"over 1,200 bytes", reason.KeyForm, with(tlv(tagSequence, str("\x30\x05\x06\x03\x2b\x65\x6e"), tlv(tagBitString, make([]byte, 1200))))},
 		{"RSA 2047", reason.KeySize, with(rsaSPKI(odd(2047), 65537))},
 		{"RSA 8193", reason.KeySize, with(rsaSPKI(odd(8193), 65537))},
 		{"RSA 1024", reason.KeySize, with(rsaSPKI(odd(1024), 65537))},
@@ -421,6 +424,10 @@ func TestAccepted(t *testing.T) {
 		{"serial of 20 octets", Ed25519, Ed25519Sig, func(s *spec) { s.serial = tlv(tagInteger, bytes.Repeat([]byte{0x7f}, 20)) }},
 		{"serial with a sign octet", Ed25519, Ed25519Sig, func(s *spec) { s.serial = tlv(tagInteger, []byte{0, 0x80}) }},
 		{"all usages", Ed25519, Ed25519Sig, func(s *spec) { s.ku = keyUsage(true, 3, 0xa8) }},
+		{"key identifiers of 64 octets", Ed25519, Ed25519Sig, func(s *spec) {
+			id := make([]byte, 64)
+			s.ski, s.aki = ext(extSKI, false, tlv(tagOctetString, id)), ext(extAKI, false, tlv(tagSequence, tlv(0x80, id)))
+		}},
 		{"AKI without SKI", Ed25519, Ed25519Sig, func(s *spec) { s.ski = nil }},
 		{"25 years", Ed25519, Ed25519Sig, func(s *spec) { s.notAfter = generalized(now.AddDate(25, 0, 0)) }},
 		{"ends in a second", Ed25519, Ed25519Sig, func(s *spec) { s.notAfter = utc(now.Add(time.Second)) }},

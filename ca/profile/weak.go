@@ -4,7 +4,8 @@ import "math/big"
 
 // flawedModulus looks for flaws of an RSA modulus that cost nearly nothing to see: a factor up to 167, and the
 // fingerprint of the ROCA keys (CVE-2017-15361), whose primes are powers of 65537 modulo many small primes. An
-// honest modulus carries that fingerprint with a probability under 2^-25 (a test computes it). It returns what is wrong, or "".
+// honest modulus carries that fingerprint with a probability under 2^-25 (a test computes it). It returns what is
+// wrong, or "".
 func flawedModulus(n *big.Int) string {
 	if n.Bit(0) == 0 {
 		return "is even"

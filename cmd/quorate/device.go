@@ -16,6 +16,7 @@ import (
 
 func newDevice() *cobra.Command {
 	cmd := &cobra.Command{Use: "device", Short: "What happens on a device", Args: args(cobra.NoArgs),
+		Example: "  quorate device new --org acme-cells --serial ACME-000001 --out dev1",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return usage{fmt.Errorf("a command is missing; see %s --help", cmd.CommandPath())}
 		}}

@@ -1,6 +1,340 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
 
-func newFsck() *cobra.Command { return &cobra.Command{Use: "fsck"} }
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/spf13/cobra"
+
+	"github.com/quorate-pki/quorate/ca"
+	"github.com/quorate-pki/quorate/ledger"
+	"github.com/quorate-pki/quorate/ledger/fsck"
+)
+
+func newFsck() *cobra.Command {
+	var deep bool
+	cmd := &cobra.Command{
+		Use:   "fsck [--deep] DIR",
+		Short: "Check everything that a stopped consortium keeps on this machine",
+		Long: `Check a directory that "quorate up" founded, while nothing runs on it. From the tiles alone it rebuilds the header
+chain, the state, the status chunks and every hash tile, and compares them with what each node keeps; then keys, policy
+and responder certificate with what genesis registered. It names what differs and repairs nothing.
+
+A line "DIFFERS path: what" for each difference; "note path: what" for what a crash may leave and the next start puts
+right. Exit 0 if nothing differs, 1 if something does, 2 if the directory is in use.`,
+		Example: "  quorate fsck /tmp/q",
+		Args:    args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, a []string) error {
+			start := time.Now()
+			f := &foundedCheck{dir: filepath.Clean(a[0]), deep: deep}
+			if err := f.check(); err != nil {
+				return usage{err}
+			}
+			f.tell(cmd.OutOrStdout(), time.Since(start))
+			if fsck.Differs(f.findings) {
+				return verdict{exitNo}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&deep, "deep", false, "verify every signature and judge every block again")
+	return cmd
+}
+
+// foundedCheck checks a directory that found made.
+type foundedCheck struct {
+	dir      string
+	deep     bool
+	findings []fsck.Finding
+	nodes    []string
+	sums     []fsck.Summary
+}
+
+func (f *foundedCheck) tell(w io.Writer, took time.Duration) {
+	n := 0
+	for _, x := range f.findings {
+		fmt.Fprintln(w, x)
+		if !x.Note {
+			n++
+		}
+	}
+	for i, s := range f.sums {
+		fmt.Fprintf(w, "%s: height %d, %d leaves, %d certificates, %d records compared", f.nodes[i], s.Height, s.Size, s.Certificates, s.Records)
+		if f.deep {
+			fmt.Fprintf(w, ", %d blocks judged again", s.Judged)
+		}
+		fmt.Fprintln(w)
+	}
+	if n == 0 {
+		fmt.Fprintf(w, "nothing differs (%.1f s)\n", took.Seconds())
+	} else {
+		fmt.Fprintf(w, "%d differ (%.1f s)\n", n, took.Seconds())
+	}
+}
+
+func (f *foundedCheck) differs(path, format string, args ...any) {
+	f.findings = append(f.findings, fsck.Finding{Path: path, What: fmt.Sprintf(format, args...)})
+}
+
+func (f *foundedCheck) note(path, what string) {
+	f.findings = append(f.findings, fsck.Finding{Path: path, What: what, Note: true})
+}
+
+// check is an error only when the directory cannot be checked at all.
+func (f *foundedCheck) check() error {
+	nodes, err := os.ReadDir(filepath.Join(f.dir, "nodes"))
+	if err != nil {
+		return fmt.Errorf("%s is not a directory that `quorate up` founded: %w", f.dir, err)
+	}
+	for _, n := range nodes {
+		if !n.IsDir() {
+			f.differs("nodes/"+n.Name(), "is no node's directory")
+			continue
+		}
+		if err := f.node(n.Name()); err != nil {
+			return err
+		}
+	}
+	f.around()
+	return nil
+}
+
+// around checks what lies beside the nodes.
+func (f *foundedCheck) around() {
+	g, err := f.genesis()
+	if err != nil {
+		f.note(genesisName, "no sound genesis block: keys, policy and responder were not compared with it")
+		return
+	}
+	for _, m := range g.members.Members {
+		if !slices.Contains(f.nodes, m.Name) {
+			f.differs("nodes/"+m.Name, "is missing")
+		}
+	}
+	f.same(policyName, g.members.Policy(0).Format(), "the policy of the member set")
+	f.keys(g.keys)
+	f.responder(g.members.Members[0].Keys[ledger.KeyResponder])
+	f.strays()
+}
+
+// node checks one node's directory.
+func (f *foundedCheck) node(name string) error {
+	findings, sum, err := fsck.Check(fsck.Config{FS: vfs.Default, Dir: filepath.Join(f.dir, "nodes", name), Member: name, Deep: f.deep})
+	if err != nil {
+		return err
+	}
+	for _, x := range findings {
+		x.Path = "nodes/" + name + "/" + x.Path
+		f.findings = append(f.findings, x)
+	}
+	f.nodes, f.sums = append(f.nodes, name), append(f.sums, sum)
+	return nil
+}
+
+// founded is what genesis says of the files around the nodes.
+type founded struct {
+	members *ledger.MemberSet
+	keys    map[string][]byte // path of a key file -> SPKI
+}
+
+// genesis takes the genesis block that the nodes have, and compares the one beside them with it.
+func (f *foundedCheck) genesis() (*founded, error) {
+	own, ownErr := os.ReadFile(filepath.Join(f.dir, genesisName))
+	raw := own
+	for _, s := range f.sums {
+		if s.Genesis != nil {
+			raw = s.Genesis
+			break
+		}
+	}
+	members, err := genesisMembers(raw)
+	switch {
+	case ownErr != nil:
+		f.differs(genesisName, "cannot be read: %v", ownErr)
+	case !bytes.Equal(own, raw):
+		f.differs(genesisName, "is not the nodes' genesis block")
+	case err != nil:
+		f.differs(genesisName, "is not sound: %v", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	b, err := ledger.ParseBlock(raw)
+	if err != nil {
+		return nil, err
+	}
+	return &founded{members, foundedKeys(b, members)}, nil
+}
+
+// foundedKeys are the key files that found makes, in its order and by its names, with the keys that genesis registers.
+func foundedKeys(b *ledger.Block, members *ledger.MemberSet) map[string][]byte {
+	keys := map[string][]byte{}
+	for _, m := range members.Members {
+		for purpose, name := range memberKeys {
+			keys["orgs/"+m.Name+"/"+name] = m.Keys[purpose]
+		}
+	}
+	names, lines := map[ledger.OrgID]string{}, map[ledger.OrgID]int{}
+	seed := ledger.GenesisSeed(b.Txs[0].Tx.Nonce)
+	for i, body := range b.Txs[0].Bodies {
+		_, args, err := ledger.ParseBody(body)
+		if err != nil {
+			continue // genesis was judged: there is none
+		}
+		switch a := args.(type) {
+		case *ledger.Organisation:
+			names[ledger.RecordID(seed, uint16(i))] = a.Name
+			for k, spki := range a.AdminKeys {
+				keys[fmt.Sprintf("orgs/%s/admin-%d.key", a.Name, k+1)] = spki
+			}
+		case *ledger.LineKey:
+			lines[a.Owner]++
+			name := "line.key"
+			if n := lines[a.Owner]; n > 1 {
+				name = fmt.Sprintf("line-%d.key", n)
+			}
+			keys["orgs/"+names[a.Owner]+"/"+name] = a.SPKI
+		}
+	}
+	return keys
+}
+
+// same compares a file with what it must be.
+func (f *foundedCheck) same(name string, want []byte, of string) {
+	got, err := os.ReadFile(filepath.Join(f.dir, name))
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		f.differs(name, "is missing")
+	case err != nil:
+		f.differs(name, "cannot be read: %v", err)
+	case !bytes.Equal(got, want):
+		f.differs(name, "is not %s", of)
+	}
+}
+
+// keys checks every key file: its form, its mode, and that its key is the one registered.
+func (f *foundedCheck) keys(want map[string][]byte) {
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		path := filepath.Join(f.dir, filepath.FromSlash(name))
+		info, err := os.Lstat(path)
+		if errors.Is(err, os.ErrNotExist) {
+			f.differs(name, "is missing")
+			continue
+		}
+		if err != nil || !info.Mode().IsRegular() {
+			f.differs(name, "is no plain file (%v)", err)
+			continue
+		}
+		if info.Mode().Perm() != 0o600 {
+			f.differs(name, "has mode %04o, want 0600", info.Mode().Perm())
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			f.differs(name, "cannot be read: %v", err)
+			continue
+		}
+		spki, err := ca.CanonicalKeyFile(data)
+		switch {
+		case err != nil:
+			f.differs(name, "%v", err)
+		case !bytes.Equal(spki, want[name]):
+			f.differs(name, "is not the key registered for it%s", otherwise(want, spki))
+		}
+	}
+	f.unknownKeys(want)
+}
+
+// otherwise says where a key belongs.
+func otherwise(want map[string][]byte, spki []byte) string {
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		if bytes.Equal(want[name], spki) {
+			return "; it is that of " + name
+		}
+	}
+	return ""
+}
+
+// unknownKeys names files under orgs that found did not make.
+func (f *foundedCheck) unknownKeys(want map[string][]byte) {
+	orgs := filepath.Join(f.dir, "orgs")
+	err := filepath.WalkDir(orgs, func(path string, d os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(f.dir, path)
+		if err != nil {
+			return err
+		}
+		name = filepath.ToSlash(name)
+		if d.IsDir() {
+			return nil
+		}
+		if _, ok := want[name]; !ok {
+			f.differs(name, "is no key that genesis registered")
+		}
+		return nil
+	})
+	if err != nil {
+		f.differs("orgs", "cannot be read: %v", err)
+	}
+}
+
+// responder checks the responder's certificate: self-signed by the first member's responder key.
+func (f *foundedCheck) responder(spki []byte) {
+	data, err := os.ReadFile(filepath.Join(f.dir, responderName))
+	if errors.Is(err, os.ErrNotExist) {
+		f.note(responderName, "is missing; the next start makes it")
+		return
+	}
+	if err != nil {
+		f.differs(responderName, "cannot be read: %v", err)
+		return
+	}
+	block, _ := pem.Decode(data)
+	if block == nil || !bytes.Equal(ca.EncodeCertificate(block.Bytes), data) {
+		f.differs(responderName, "is not in the form it was written in")
+		return
+	}
+	c, err := x509.ParseCertificate(block.Bytes)
+	switch {
+	case err != nil:
+		f.differs(responderName, "does not parse: %v", err)
+	case !bytes.Equal(c.RawIssuer, c.RawSubject) || c.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature) != nil:
+		f.differs(responderName, "is not signed by its own key")
+	case !bytes.Equal(c.RawSubjectPublicKeyInfo, spki):
+		f.differs(responderName, "is not over the member's responder key")
+	}
+}
+
+// strays names what nothing writes beside the nodes.
+func (f *foundedCheck) strays() {
+	entries, err := os.ReadDir(f.dir)
+	if err != nil {
+		f.differs(".", "cannot be read: %v", err)
+		return
+	}
+	for _, e := range entries {
+		switch name := e.Name(); name {
+		case genesisName, policyName, responderName, "orgs", "nodes":
+		default:
+			if base, ok := strings.CutSuffix(name, ".tmp"); ok && base == responderName {
+				f.note(name, "is left over from a crash; the next renewal replaces it")
+				continue
+			}
+			f.differs(name, "is no file of a consortium's")
+		}
+	}
+}
+
 func newDemo() *cobra.Command { return &cobra.Command{Use: "demo"} }

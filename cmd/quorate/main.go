@@ -104,6 +104,9 @@ judges it by the same rules, and it is published once a quorum of members has co
 
 Exit codes: 0 yes; 1 no (refused, invalid, revoked, suspended); 2 usage; 3 not established (status unchecked,
 unknown, stale); 4 no node answered.`,
+		Example: `  quorate up --dir /tmp/q --members 1
+  quorate device new --org acme-cells --serial ACME-000001 --out dev1
+  quorate submit --node http://127.0.0.1:8440 --policy /tmp/q/policy --signer /tmp/q/orgs/acme-cells/line.key dev1/cert.pem`,
 		SilenceUsage: true, SilenceErrors: true,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -113,6 +116,14 @@ unknown, stale); 4 no node answered.`,
 		},
 		RunE: func(*cobra.Command, []string) error { return nil },
 	}
+	root.SetHelpCommand(&cobra.Command{Use: "help [command]", Short: "Help about a command",
+		RunE: func(_ *cobra.Command, words []string) error {
+			cmd, rest, err := root.Find(words)
+			if err != nil || len(rest) > 0 {
+				return usage{fmt.Errorf("there is no command %q; see quorate --help", strings.Join(words, " "))}
+			}
+			return cmd.Help()
+		}})
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	})

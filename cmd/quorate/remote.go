@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -84,10 +85,16 @@ func readCertificate(path string) ([]byte, error) {
 }
 
 func readSigners(paths []string) (out []ledger.Signer, err error) {
+	if len(paths) > ledger.MaxSigners {
+		return nil, usage{fmt.Errorf("%d keys sign, at most %d may", len(paths), ledger.MaxSigners)}
+	}
 	for _, p := range paths {
 		s, _, err := readSigner(p)
 		if err != nil {
 			return nil, err
+		}
+		if slices.ContainsFunc(out, func(o ledger.Signer) bool { return o.KeyID() == s.KeyID() }) {
+			return nil, usage{fmt.Errorf("%s: this key signs already", p)}
 		}
 		out = append(out, s)
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/cobra"
 
 	"github.com/quorate-pki/quorate/ca"
 	"github.com/quorate-pki/quorate/ca/profile"
@@ -44,6 +45,20 @@ func TestScripts(t *testing.T) {
 			"repeat":  scriptRepeat,
 		},
 	})
+}
+
+// TestEveryCommandHasAnExample holds the help of commands that are still to come to what help.txtar shows.
+func TestEveryCommandHasAnExample(t *testing.T) {
+	var walk func(*cobra.Command)
+	walk = func(c *cobra.Command) {
+		if c.Runnable() && c.Name() != "help" && !strings.HasPrefix(c.Example, "  ") {
+			t.Errorf("%s has no example", c.CommandPath())
+		}
+		for _, sub := range c.Commands() {
+			walk(sub)
+		}
+	}
+	walk(newRoot())
 }
 
 // running is what a page has going on in the background.

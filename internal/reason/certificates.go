@@ -74,7 +74,7 @@ var certificates = []Reason{
 	{AlgorithmNotForKey, "algorithm-not-for-key", "The certificate's key cannot make signatures of the algorithm it names."},
 	{KeySize, "key-size", "The RSA modulus must have 2048 to 8192 bits."},
 	{DeviceSerialMissing, "device-serial-missing", "The subject needs a serialNumber attribute (2.5.4.5): the device serial."},
-	{DeviceSerialForm, "device-serial-form", "A device serial is a PrintableString or UTF8String of 1 to 64 characters of A-Z a-z 0-9 . _ : / -"},
+	{DeviceSerialForm, "device-serial-form", "A device serial is 1 to 64 characters of A-Z a-z 0-9 . _ : / - in a PrintableString or UTF8String."},
 	{SANMissing, "san-missing", "The profile needs a subject alternative name."},
 	{SANKind, "san-kind", "The profile does not have this kind of subject alternative name."},
 	{DNSName, "dns-name", "A DNS name is two or more lower-case labels (A-labels), without wildcard or final dot."},

@@ -10,86 +10,6 @@ import (
 	"github.com/quorate-pki/quorate/ledger/tlog"
 )
 
-// Statement is what a member says by a cosignature: these leaves follow from the rules in force, and are
-// consistent with everything I signed before.
-type Statement struct {
-	Log    uint64
-	Height uint64
-	Size   uint64
-	Root   ledger.Hash
-	Header ledger.Hash // hash of the header at Height
-	Time   uint64      // seconds since 1970, as cosignatures have it
-}
-
-// Signed is a statement with this member's cosignature. The newest is the signer memory.
-type Signed struct {
-	Statement
-	Signature tlog.Signature
-}
-
-// Input is something that happened.
-type Input interface{ input() }
-
-type (
-	// Deliver is the next block of the orderer's sequence.
-	Deliver struct {
-		Block *ledger.Block
-		Index uint64 // the orderer's
-	}
-	// Remembered says that this member's signature is durable in the signer memory.
-	Remembered struct{ Signed Signed }
-	// Cosigned brings a peer's cosignature, not yet verified.
-	Cosigned struct {
-		Checkpoint tlog.Checkpoint
-		Signature  tlog.Signature
-	}
-	// Persisted says that everything up to a height is durable and published.
-	Persisted struct{ Height uint64 }
-	// Tick says that time passed.
-	Tick struct{}
-)
-
-func (Deliver) input()    {}
-func (Remembered) input() {}
-func (Cosigned) input()   {}
-func (Persisted) input()  {}
-func (Tick) input()       {}
-
-// Output is something the driver must do, in order.
-type Output interface{ output() }
-
-type (
-	// Sign: cosign the statement, make it durable in the signer memory, then feed Remembered. If that fails, stop.
-	Sign struct{ Statement Statement }
-	// Release: send this member's signature to all peers. It is remembered.
-	Release struct{ Signed Signed }
-	// Finalise: make the blocks, then the note, durable and public; then feed Persisted.
-	Finalise struct {
-		Blocks     []*Pending
-		Checkpoint tlog.Checkpoint
-		Cosigners  []tlog.Signature
-	}
-	// Refresh: publish the final checkpoint with newer cosignatures.
-	Refresh struct {
-		Checkpoint tlog.Checkpoint
-		Cosigners  []tlog.Signature
-	}
-	// Repool: the block had no effect; its transactions are still to be ordered.
-	Repool struct {
-		Txs []*ledger.Parsed
-		Why error
-	}
-	// Diverged: this node computed another history than it, or the quorum, signed. It never signs again.
-	Diverged struct{ Why error }
-)
-
-func (Sign) output()     {}
-func (Release) output()  {}
-func (Finalise) output() {}
-func (Refresh) output()  {}
-func (Repool) output()   {}
-func (Diverged) output() {}
-
 // Pending is a committed block that is not final yet.
 type Pending struct {
 	*state.Executed
@@ -113,17 +33,13 @@ type Machine struct {
 	cfg        Config
 	final      *state.State
 	pending    []*Pending
-	votes      map[uint64]map[string]vote // tree size -> cosigner name -> its newest cosignature on our root
+	votes      votes
 	memory     *Signed
 	signing    bool // a Sign is out, Remembered not in
-	persisting bool
+	persisting bool // a Finalise is out, Persisted not in
 	diverged   error
+	told       bool // Diverged is out
 	signedAt   ledger.Millis
-}
-
-type vote struct {
-	time uint64
-	sig  tlog.Signature
 }
 
 // New starts a machine at the final state.
@@ -131,15 +47,20 @@ func New(cfg Config) (*Machine, error) {
 	if cfg.Resign == 0 {
 		cfg.Resign = 30_000
 	}
-	m := &Machine{cfg: cfg, final: cfg.Final, memory: cfg.Memory, votes: map[uint64]map[string]vote{}}
+	m := &Machine{cfg: cfg, final: cfg.Final, memory: cfg.Memory, votes: newVotes(cfg.Policy)}
 	cp := m.checkpoint(cfg.Final)
 	for _, s := range cfg.Cosigners {
-		if !m.count(cp, s) {
+		v, ok := m.votes.verify(cp, s)
+		if !ok {
 			return nil, fmt.Errorf("a stored cosignature by %s does not verify", s.Name)
 		}
+		m.votes.count(v)
 	}
-	if mem := cfg.Memory; mem != nil && mem.Size == cp.Size && mem.Root != cp.Root {
-		m.diverged = fmt.Errorf("this member signed another root at size %d", mem.Size)
+	if mem := cfg.Memory; mem != nil && mem.Size == cp.Size {
+		if mem.Root != cp.Root {
+			m.diverged = fmt.Errorf("this member signed another root at size %d", mem.Size)
+		}
+		m.countOwn(*mem)
 	}
 	return m, nil
 }
@@ -162,22 +83,27 @@ func (m *Machine) Pending() int { return len(m.pending) }
 func (m *Machine) Divergence() error { return m.diverged }
 
 // Step takes one input. An error is the store's: the node must stop, and start again from disk.
-func (m *Machine) Step(in Input, now ledger.Millis) ([]Output, error) {
-	var out []Output
+func (m *Machine) Step(in Input, now ledger.Millis) (out []Output, err error) {
 	switch in := in.(type) {
 	case Deliver:
-		o, err := m.deliver(in)
-		if err != nil {
-			return nil, err
-		}
-		out = o
+		out, err = m.deliver(in)
 	case Remembered:
-		out = m.remembered(in.Signed, now)
+		out = m.remembered(in.Signed)
 	case Cosigned:
-		m.cosigned(in)
+		out = m.cosigned(in)
 	case Persisted:
 		m.persisted(in.Height)
 	case Tick:
+	}
+	if err != nil {
+		return nil, err
+	}
+	if m.diverged != nil {
+		if !m.told {
+			m.told = true
+			out = append(out, Diverged{Why: m.diverged})
+		}
+		return out, nil
 	}
 	out = append(out, m.sign(now)...)
 	return append(out, m.finalise()...), nil
@@ -189,8 +115,13 @@ func (m *Machine) deliver(in Deliver) ([]Output, error) {
 		return nil, nil // a diverged node serves what is final and computes nothing more
 	}
 	head := m.Head()
-	if in.Block.Header.Height <= head.Channel().Height && head.Size() > 0 {
-		return nil, nil // redelivered
+	if m.final.Size() > 0 && in.Block.Header.Height <= m.final.Channel().Height {
+		return nil, nil // redelivered, and final for long
+	}
+	for _, p := range m.pending {
+		if p.Block.Hash == in.Block.Hash {
+			return nil, nil // redelivered
+		}
 	}
 	x, err := state.Execute(head, in.Block, m.cfg.Signer)
 	if errors.Is(err, state.ErrInvalidBlock) {
@@ -200,20 +131,27 @@ func (m *Machine) deliver(in Deliver) ([]Output, error) {
 		return nil, fmt.Errorf("executing height %d: %w", in.Block.Header.Height, err)
 	}
 	m.pending = append(m.pending, &Pending{Executed: x, Block: in.Block, Index: in.Index})
+	var out []Output
 	if mem := m.memory; mem != nil && mem.Size <= x.State.Size() && mem.Size > head.Size() {
 		// The signer memory was ahead of what was executed; now it can be compared.
 		if mem.Size != x.State.Size() || mem.Root != x.State.Root() {
-			return m.diverge(fmt.Errorf("re-execution to size %d gives another root than this member signed", mem.Size)), nil
+			m.diverge(fmt.Errorf("re-execution to size %d gives another root than this member signed", mem.Size))
+			return nil, nil
 		}
-		m.count(m.checkpoint(x.State), mem.Signature)
-		return []Output{Release{Signed: *mem}}, nil
+		m.countOwn(*mem)
+		out = append(out, Release{Signed: *mem})
 	}
-	return nil, nil
+	for _, v := range m.votes.arrived(x.State.Size()) {
+		out = append(out, m.judge(v)...)
+	}
+	return out, nil
 }
 
-func (m *Machine) diverge(why error) []Output {
-	m.diverged = why
-	return []Output{Diverged{Why: why}}
+// diverge is for good; Step tells the driver.
+func (m *Machine) diverge(why error) {
+	if m.diverged == nil {
+		m.diverged = why
+	}
 }
 
 func (m *Machine) checkpoint(s *state.State) tlog.Checkpoint {
@@ -222,7 +160,7 @@ func (m *Machine) checkpoint(s *state.State) tlog.Checkpoint {
 
 // sign asks for a signature on the newest block, or for a renewal of the last (steps 6 and 12).
 func (m *Machine) sign(now ledger.Millis) []Output {
-	if m.signing || m.diverged != nil || len(m.votes) > 4*ledger.MaxPending {
+	if m.signing {
 		return nil
 	}
 	s := m.newest(now)
@@ -255,28 +193,78 @@ func (m *Machine) newest(now ledger.Millis) *state.State {
 	return m.final
 }
 
-func (m *Machine) remembered(s Signed, now ledger.Millis) []Output {
+func (m *Machine) remembered(s Signed) []Output {
 	m.signing, m.memory = false, &s
-	m.count(tlog.Checkpoint{Origin: m.cfg.Policy.Origin, Size: s.Size, Root: s.Root}, s.Signature)
-	out := []Output{Release{Signed: s}}
-	if s.Size == m.final.Size() {
-		out = append(out, m.refresh()...)
+	if m.diverged != nil {
+		return nil // it is on disk, and nobody will ever see it
 	}
-	return out
+	m.countOwn(s)
+	return append([]Output{Release{Signed: s}}, m.refresh(s.Size)...)
 }
 
-// refresh republishes the final checkpoint with the newest cosignatures.
-func (m *Machine) refresh() []Output {
-	return []Output{Refresh{Checkpoint: m.checkpoint(m.final), Cosigners: m.cosigners(m.final.Size())}}
+// countOwn counts this member's own signature. It is remembered.
+func (m *Machine) countOwn(s Signed) {
+	if v, ok := m.votes.verify(tlog.Checkpoint{Origin: m.cfg.Policy.Origin, Size: s.Size, Root: s.Root}, s.Signature); ok {
+		m.votes.count(v)
+	}
 }
 
-func (m *Machine) cosigned(in Cosigned) {
+// refresh republishes the final checkpoint when it has newer cosignatures. Not while a newer one is on its way to the
+// disk: the older must not replace it.
+func (m *Machine) refresh(size uint64) []Output {
+	if size != m.final.Size() || m.persisting || m.votes.number(size) < m.cfg.Policy.Quorum {
+		return nil
+	}
+	return []Output{Refresh{Checkpoint: m.checkpoint(m.final), Cosigners: m.votes.cosigners(size)}}
+}
+
+// cosigned takes a peer's cosignature (step 7).
+func (m *Machine) cosigned(in Cosigned) []Output {
+	v, ok := m.votes.verify(in.Checkpoint, in.Signature)
+	if !ok || m.diverged != nil {
+		return nil
+	}
+	if v.cosigner == m.cfg.Self {
+		return m.echoed(v)
+	}
+	if v.Size > m.Head().Size() {
+		m.votes.keepEarly(v)
+		return nil
+	}
+	return m.judge(v)
+}
+
+// echoed is this member's own signature, come back. It was counted when it was remembered and is not counted here; one
+// newer than the memory means that the memory was rolled back, or that a second copy of this member runs.
+func (m *Machine) echoed(v vote) []Output {
+	if mem := m.memory; mem == nil || v.Size > mem.Size || (v.Size == mem.Size && (v.time > mem.Time || v.Root != mem.Root)) {
+		m.diverge(fmt.Errorf("this member's key signed size %d elsewhere, beyond its signer memory", v.Size))
+		return []Output{Conflict{Checkpoint: v.Checkpoint, Signature: v.sig}}
+	}
+	return nil
+}
+
+// judge holds a peer's verified statement against this node's own history, which reaches that far.
+func (m *Machine) judge(v vote) []Output {
+	if v.Size < m.final.Size() {
+		return nil // of a peer that lags
+	}
 	for _, s := range m.states() {
-		if s.Size() == in.Checkpoint.Size && s.Root() == in.Checkpoint.Root {
-			m.count(in.Checkpoint, in.Signature)
-			return
+		if s.Size() == v.Size && s.Root() == v.Root {
+			if !m.votes.count(v) {
+				return nil
+			}
+			return m.refresh(v.Size)
 		}
 	}
+	// Another root, or the end of a block where this node's history has none.
+	if !m.votes.contradict(v) {
+		return nil
+	}
+	if m.votes.against(v) >= m.cfg.Policy.Quorum {
+		m.diverge(fmt.Errorf("a quorum cosigned another log at size %d", v.Size))
+	}
+	return []Output{Conflict{Checkpoint: v.Checkpoint, Signature: v.sig}}
 }
 
 // states are the final state and those above it.
@@ -288,49 +276,18 @@ func (m *Machine) states() []*state.State {
 	return out
 }
 
-// count verifies a cosignature on our own checkpoint and keeps the newest of each member.
-func (m *Machine) count(cp tlog.Checkpoint, sig tlog.Signature) bool {
-	for _, w := range m.cfg.Policy.Witnesses {
-		if w.Key.Name != sig.Name || w.Key.ID() != sig.ID {
-			continue
-		}
-		t, ok := tlog.VerifyCosignature(cp, w.Key, sig)
-		if !ok {
-			return false
-		}
-		if m.votes[cp.Size] == nil {
-			m.votes[cp.Size] = map[string]vote{}
-		}
-		if old, have := m.votes[cp.Size][sig.Name]; !have || t >= old.time {
-			m.votes[cp.Size][sig.Name] = vote{t, sig}
-		}
-		return true
-	}
-	return false
-}
-
-// cosigners are the cosignatures on a size, in the policy's order.
-func (m *Machine) cosigners(size uint64) (out []tlog.Signature) {
-	for _, w := range m.cfg.Policy.Witnesses {
-		if v, ok := m.votes[size][w.Key.Name]; ok {
-			out = append(out, v.sig)
-		}
-	}
-	return out
-}
-
 // finalise finds the highest block with a quorum (step 8): a quorum on it covers all below.
 func (m *Machine) finalise() []Output {
-	if m.persisting || m.diverged != nil {
+	if m.persisting {
 		return nil
 	}
 	for i, p := range slices.Backward(m.pending) {
 		size := p.State.Size()
-		if len(m.votes[size]) < m.cfg.Policy.Quorum {
+		if m.votes.number(size) < m.cfg.Policy.Quorum {
 			continue
 		}
 		m.persisting = true
-		return []Output{Finalise{Blocks: m.pending[: i+1 : i+1], Checkpoint: m.checkpoint(p.State), Cosigners: m.cosigners(size)}}
+		return []Output{Finalise{Blocks: m.pending[: i+1 : i+1], Checkpoint: m.checkpoint(p.State), Cosigners: m.votes.cosigners(size)}}
 	}
 	return nil
 }
@@ -347,9 +304,5 @@ func (m *Machine) persisted(height uint64) {
 		// The final state's own writes are in the store; whoever builds on it reads them there.
 		m.pending[0].State.Detach()
 	}
-	for size := range m.votes {
-		if size < m.final.Size() {
-			delete(m.votes, size)
-		}
-	}
+	m.votes.forget(m.final.Size())
 }

@@ -7,6 +7,7 @@
 package cosign
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
@@ -48,6 +49,7 @@ type Config struct {
 type Signer struct {
 	cfg  Config
 	last *commit.Signed
+	err  error // of the Sign that failed: whether the memory has its statement is not known
 }
 
 // record is the memory file: canonical CBOR.
@@ -63,6 +65,14 @@ type record struct {
 	Signature []byte      `cbor:"9,keyasint"`
 	Vote      []byte      `cbor:"10,keyasint,omitempty"` // reserved
 	Seal      []byte      `cbor:"11,keyasint,omitempty"` // reserved
+	// Sum is SHA-256 of the record without this key: the signature covers size, root and time, and nothing else here.
+	Sum []byte `cbor:"12,keyasint,omitempty"`
+}
+
+func (r record) sum() []byte {
+	r.Sum = nil
+	h := ledger.Sum(ledger.Encode(r))
+	return h[:]
 }
 
 // Open reads the memory and checks that it is this key's and this channel's.
@@ -95,6 +105,9 @@ func Parse(raw []byte, channel ledger.Hash, origin string, key tlog.VKey) (*comm
 	if err := ledger.Decode(raw, &r); err != nil {
 		return nil, err
 	}
+	if !bytes.Equal(r.Sum, r.sum()) {
+		return nil, errors.New("its bytes are damaged: the checksum differs")
+	}
 	if r.Version != 1 || r.Channel != channel {
 		return nil, errors.New("of another version or channel")
 	}
@@ -110,24 +123,35 @@ func Parse(raw []byte, channel ledger.Hash, origin string, key tlog.VKey) (*comm
 // Last is the newest statement signed, or nil.
 func (s *Signer) Last() *commit.Signed { return s.last }
 
-// Sign cosigns a statement: check, sign, remember durably, return. When it fails the memory may be old or new,
-// so the Signer must not be used again: start from the file.
+// Sign cosigns a statement: check, sign, remember durably, return. When remembering fails the file may be old or new,
+// so this Signer signs nothing any more: start again from the file.
 func (s *Signer) Sign(st commit.Statement) (commit.Signed, error) {
+	if s.err != nil {
+		return commit.Signed{}, s.err
+	}
 	if l := s.last; l != nil {
 		switch {
 		case st.Size < l.Size, st.Time < l.Time, st.Height < l.Height, st.Log < l.Log:
 			return commit.Signed{}, fmt.Errorf("size %d at time %d: %w", st.Size, st.Time, ErrContradiction)
 		case st.Size == l.Size && (st.Root != l.Root || st.Header != l.Header):
 			return commit.Signed{}, fmt.Errorf("another root at size %d: %w", st.Size, ErrContradiction)
+		case st.Log == l.Log && (st.Height == l.Height) != (st.Size == l.Size):
+			return commit.Signed{}, fmt.Errorf("size %d at height %d: %w", st.Size, st.Height, ErrContradiction)
 		}
 	}
 	cp := tlog.Checkpoint{Origin: s.cfg.Origin, Size: st.Size, Root: st.Root}
 	out := commit.Signed{Statement: st, Signature: tlog.Cosign(cp, s.cfg.Name, st.Time, s.cfg.Key)}
-	raw := ledger.Encode(record{Version: 1, Channel: s.cfg.Channel, Log: st.Log, Height: st.Height, Size: st.Size, Root: st.Root,
-		Header: st.Header, Time: st.Time, Signature: out.Signature.Bytes})
+	if _, ok := tlog.VerifyCosignature(cp, s.vkey(), out.Signature); !ok {
+		// Remembering it would make a memory that does not open.
+		return commit.Signed{}, fmt.Errorf("a cosignature on size %d at time %d does not verify", st.Size, st.Time)
+	}
+	r := record{Version: 1, Channel: s.cfg.Channel, Log: st.Log, Height: st.Height, Size: st.Size, Root: st.Root,
+		Header: st.Header, Time: st.Time, Signature: out.Signature.Bytes}
+	r.Sum = r.sum()
 	// A crash before the rename: never signed, nobody saw the signature. After: re-execution must give this root.
-	if err := durable.Replace(s.cfg.FS, s.cfg.Path, raw); err != nil {
-		return commit.Signed{}, fmt.Errorf("remembering a signature: %w", err)
+	if err := durable.Replace(s.cfg.FS, s.cfg.Path, ledger.Encode(r)); err != nil {
+		s.err = fmt.Errorf("remembering a signature: %w", err)
+		return commit.Signed{}, s.err
 	}
 	s.last = &out
 	return out, nil

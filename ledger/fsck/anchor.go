@@ -106,6 +106,9 @@ func (c *checker) checkLog() {
 	c.tree.run()
 	sound := c.want.by == "" || c.tree.judge(c.want)
 	c.chain.end()
+	if sound {
+		c.findings = append(c.findings, c.chain.findings...)
+	} // else they follow from what is named already: these leaves are not the log's
 	c.folded = sound && c.want.by != "" && !c.chain.stopped && c.chain.st.Size() == c.want.size
 	ch := c.chain.st.Channel()
 	c.sum.Height, c.sum.Size, c.sum.Certificates = ch.Height, c.chain.st.Size(), c.chain.certificates

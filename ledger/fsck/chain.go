@@ -13,10 +13,11 @@ import (
 
 // chain folds the leaves block by block, and checks of every block what fold does not.
 type chain struct {
-	c       *checker
-	st      *state.State
-	store   records
-	stopped bool
+	c        *checker
+	st       *state.State
+	store    records
+	stopped  bool
+	findings []Finding
 
 	block   [][]byte // leaves of the block at hand
 	entries []*ledger.Entry
@@ -40,7 +41,11 @@ func (ch *chain) at() uint64 { return ch.st.Size() + uint64(len(ch.block)) }
 
 func (ch *chain) stop(leaf uint64, format string, args ...any) {
 	ch.stopped = true
-	ch.c.differs(ch.c.tree.leafFile(leaf), format, args...)
+	ch.differs(leaf, format, args...)
+}
+
+func (ch *chain) differs(leaf uint64, format string, args ...any) {
+	ch.findings = append(ch.findings, Finding{Path: ch.c.tree.leafFile(leaf), What: fmt.Sprintf(format, args...)})
 }
 
 // leaf takes the next leaf.
@@ -79,11 +84,11 @@ func (ch *chain) finish(e *ledger.Epoch) {
 	}
 	height := next.Channel().Height
 	if err := ch.check(e, next, first); err != nil {
-		ch.c.differs(ch.c.tree.leafFile(first), "height %d: %v", height, err)
+		ch.differs(first, "height %d: %v", height, err)
 	}
 	if ch.c.cfg.Deep {
 		if err := ch.judge(e, next, first); err != nil {
-			ch.c.differs(ch.c.tree.leafFile(first), "height %d: %v", height, err)
+			ch.differs(first, "height %d: %v", height, err)
 		}
 	}
 	for k, v := range next.Writes() {
@@ -117,7 +122,7 @@ func (ch *chain) check(e *ledger.Epoch, next *state.State, first uint64) error {
 	if err := ch.payload(e, h); err != nil {
 		return err
 	}
-	return ch.transactions(h, first)
+	return ch.transactions(e, h, first)
 }
 
 func sameLeaves(got, want [][]byte) error {
@@ -165,7 +170,7 @@ func (ch *chain) payload(e *ledger.Epoch, h *ledger.Header) error {
 }
 
 // transactions holds every operation leaf to its transaction.
-func (ch *chain) transactions(h *ledger.Header, first uint64) error {
+func (ch *chain) transactions(e *ledger.Epoch, h *ledger.Header, first uint64) error {
 	for i := 0; i < len(ch.entries)-1; {
 		at := first + uint64(i)
 		tx := ch.entries[i].Tx
@@ -176,7 +181,7 @@ func (ch *chain) transactions(h *ledger.Header, first uint64) error {
 		if err != nil {
 			return fmt.Errorf("leaf %d: %w", at, err)
 		}
-		n, err := ch.operations(h, env, tx, i, at)
+		n, err := ch.operations(e, h, env, tx, i, at)
 		if err != nil {
 			return err
 		}
@@ -186,7 +191,7 @@ func (ch *chain) transactions(h *ledger.Header, first uint64) error {
 }
 
 // operations checks the operation leaves that follow the transaction leaf at entry i, and returns their number.
-func (ch *chain) operations(h *ledger.Header, env *ledger.Envelope, tx *ledger.TxLeaf, i int, at uint64) (int, error) {
+func (ch *chain) operations(e *ledger.Epoch, h *ledger.Header, env *ledger.Envelope, tx *ledger.TxLeaf, i int, at uint64) (int, error) {
 	if len(tx.Codes) != len(env.Tx.Bodies) {
 		return 0, fmt.Errorf("leaf %d has %d verdicts for %d operations", at, len(tx.Codes), len(env.Tx.Bodies))
 	}
@@ -209,6 +214,8 @@ func (ch *chain) operations(h *ledger.Header, env *ledger.Envelope, tx *ledger.T
 			return 0, fmt.Errorf("the body in leaf %d is not the one that was signed", leaf)
 		case op.Effects.Time != h.Time:
 			return 0, fmt.Errorf("leaf %d has another time than its block", leaf)
+		case op.Effects.Rules != e.Rules:
+			return 0, fmt.Errorf("leaf %d has another rule version than its block", leaf)
 		}
 		if code, _, err := ledger.ParseBody(op.Body); err == nil && code == ledger.OpPublish {
 			ch.certificates++

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/quorate-pki/quorate/internal/durable"
@@ -105,19 +106,17 @@ func Check(cfg Config) ([]Finding, Summary, error) {
 	if _, err := c.fs.Stat(cfg.Dir); err != nil {
 		return nil, c.sum, fmt.Errorf("checking %s: %w", cfg.Dir, err)
 	}
-	for _, name := range []string{layout.Lock, path.Join(layout.Index, "LOCK")} {
-		l, err := c.fs.Lock(c.path(name))
-		if err != nil {
-			return nil, c.sum, fmt.Errorf("checking %s: %w: %w", cfg.Dir, ErrInUse, err)
-		}
-		defer l.Close()
+	unlock, err := c.lock()
+	if err != nil {
+		return nil, c.sum, fmt.Errorf("checking %s: %w: %w", cfg.Dir, ErrInUse, err)
 	}
+	defer unlock()
 	if err := c.list(""); err != nil {
 		return nil, c.sum, fmt.Errorf("checking %s: %w", cfg.Dir, err)
 	}
 	c.checkGenesis()
-	c.openIndex()
 	defer c.index.close()
+	c.openIndex()
 	c.anchor()
 	c.checkMemory()
 	c.checkLog()
@@ -128,6 +127,20 @@ func Check(cfg Config) ([]Finding, Summary, error) {
 	c.compareMemory()
 	c.checkStrays()
 	return c.findings, c.sum, nil
+}
+
+// lock keeps nodes away while the check runs.
+func (c *checker) lock() (unlock func(), err error) {
+	own, err := c.fs.Lock(c.path(layout.Lock))
+	if err != nil {
+		return nil, err
+	}
+	dir, err := pebble.LockDirectory(c.path(layout.Index), c.fs)
+	if err != nil {
+		return nil, errors.Join(err, own.Close())
+	}
+	c.index = &index{lock: dir}
+	return func() { dir.Close(); own.Close() }, nil
 }
 
 func (c *checker) path(name string) string { return path.Join(c.cfg.Dir, name) }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"path"
+	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -24,6 +25,7 @@ import (
 
 // index is the Pebble store, opened for reading.
 type index struct {
+	lock   *pebble.Lock
 	db     *pebble.DB
 	newest string   // name of the newest write-ahead log
 	tables []string // tables in force
@@ -62,7 +64,6 @@ func (quiet) Fatalf(string, ...any) { runtime.Goexit() }
 
 // openIndex opens the index and reads the final record.
 func (c *checker) openIndex() {
-	c.index = &index{}
 	for name := range c.files {
 		if base, ok := strings.CutPrefix(name, layout.Index+"/"); ok && strings.HasSuffix(base, ".log") {
 			c.index.newest = max(c.index.newest, base)
@@ -70,7 +71,7 @@ func (c *checker) openIndex() {
 	}
 	var raw []byte
 	err := guard(func() error {
-		db, err := pebble.Open(c.path(layout.Index), &pebble.Options{FS: c.fs, ReadOnly: true, Logger: quiet{},
+		db, err := pebble.Open(c.path(layout.Index), &pebble.Options{FS: c.fs, ReadOnly: true, Logger: quiet{}, Lock: c.index.lock,
 			ErrorIfNotExists: true, FormatMajorVersion: pebble.FormatNewest, DisableTableStats: true})
 		if err != nil {
 			return err
@@ -125,6 +126,9 @@ func (c *checker) nameBroken(err error) {
 	}
 	c.checkTables()
 	c.checkLogs(c.differs)
+	if len(c.findings) == before && c.index.db == nil {
+		c.checkOptions(c.differs)
+	}
 	if len(c.findings) == before {
 		c.differs(c.named(err), "the index cannot be read: %v", err)
 	}
@@ -139,16 +143,14 @@ func (c *checker) named(err error) string {
 			return name
 		}
 	}
-	// Of the OPTIONS files Pebble names none.
-	if strings.Contains(text, "OPTIONS") || strings.Contains(text, "options") {
-		for _, name := range slices.Sorted(mapKeys(c.files)) {
-			if strings.HasPrefix(name, layout.Index+"/OPTIONS-") {
-				return name
-			}
-		}
+	if m := tableNumber.FindStringSubmatch(text); m != nil {
+		return path.Join(layout.Index, m[1]+".sst")
 	}
 	return layout.Index
 }
+
+// tableNumber is how Pebble names a table that it does not find.
+var tableNumber = regexp.MustCompile(`file ([0-9]+) \(type sstable\)`)
 
 // checkIndexFiles verifies checksums of what Pebble reads, whether or not a record that it returned is wrong.
 func (c *checker) checkIndexFiles() {
@@ -168,7 +170,7 @@ func (c *checker) checkIndexFiles() {
 		report = c.differs
 	}
 	c.checkLogs(report)
-	c.checkOptions()
+	c.checkOptions(c.note)
 }
 
 // checkTables verifies the checksum of every block of every table.
@@ -219,20 +221,20 @@ func (c *checker) checkLogs(report func(name, format string, args ...any)) {
 		}
 		number, _, _ = strings.Cut(number, "-")
 		n, _ := strconv.ParseUint(number, 10, 64)
-		if err := c.readRecords(name, pebble.DiskFileNum(n)); err != nil {
+		if err := c.readRecords(name, n); err != nil {
 			report(name, "cannot be read to its end: %v", err)
 		}
 	}
 }
 
-func (c *checker) readRecords(name string, number pebble.DiskFileNum) error {
+func (c *checker) readRecords(name string, number uint64) error {
 	return guard(func() error {
 		f, err := c.fs.Open(c.path(name))
 		if err != nil {
 			return err
 		}
 		defer f.Close()
-		for r := record.NewReader(f, number); ; {
+		for r := reader(record.NewReader, f, number); ; {
 			next, err := r.Next()
 			if errors.Is(err, io.EOF) {
 				return nil
@@ -247,8 +249,14 @@ func (c *checker) readRecords(name string, number pebble.DiskFileNum) error {
 	})
 }
 
-// checkOptions notes options that do not read back as what they say. They decide no record.
-func (c *checker) checkOptions() {
+// reader makes a record reader; the type of its log number is internal to Pebble.
+func reader[N ~uint64](make func(io.Reader, N) *record.Reader, r io.Reader, number uint64) *record.Reader {
+	return make(r, N(number))
+}
+
+// checkOptions reports options that do not read back as what they say. No record depends on them, but Pebble does not
+// open with some that are wrong.
+func (c *checker) checkOptions(report func(name, format string, args ...any)) {
 	for _, name := range slices.Sorted(mapKeys(c.files)) {
 		if !strings.HasPrefix(name, layout.Index+"/OPTIONS-") {
 			continue
@@ -258,11 +266,18 @@ func (c *checker) checkOptions() {
 			continue
 		}
 		var o pebble.Options
-		err := guard(func() error { return o.Parse(string(raw), &pebble.ParseHooks{}) })
+		o.EnsureDefaults()
+		err := guard(func() error {
+			if err := o.Parse(string(raw), &pebble.ParseHooks{}); err != nil {
+				return err
+			}
+			if o.String() != string(raw) {
+				return errors.New("they do not read back the same")
+			}
+			return nil
+		})
 		if err != nil {
-			c.note(name, "does not parse: %v; no record depends on it", err)
-		} else if got := o.String(); got != string(raw) {
-			c.note(name, "does not read back the same; no record depends on it")
+			report(name, "wrong options: %v", err)
 		}
 	}
 }

@@ -15,13 +15,15 @@ var errReadOnly = errors.New("fsck does not write")
 // readOnly is a file system that refuses every change, so that nothing under fsck, Pebble included, can make one.
 type readOnly struct{ vfs.FS }
 
-func (readOnly) Create(string, vfs.DiskWriteCategory) (vfs.File, error)                { return nil, errReadOnly }
-func (readOnly) Link(string, string) error                                             { return errReadOnly }
-func (readOnly) Remove(string) error                                                   { return errReadOnly }
-func (readOnly) RemoveAll(string) error                                                { return errReadOnly }
-func (readOnly) Rename(string, string) error                                           { return errReadOnly }
-func (readOnly) MkdirAll(string, os.FileMode) error                                    { return errReadOnly }
-func (readOnly) ReuseForWrite(_, _ string, _ vfs.DiskWriteCategory) (vfs.File, error) { return nil, errReadOnly }
+func (readOnly) Create(string, vfs.DiskWriteCategory) (vfs.File, error) { return nil, errReadOnly }
+func (readOnly) Link(string, string) error                              { return errReadOnly }
+func (readOnly) Remove(string) error                                    { return errReadOnly }
+func (readOnly) RemoveAll(string) error                                 { return errReadOnly }
+func (readOnly) Rename(string, string) error                            { return errReadOnly }
+func (readOnly) MkdirAll(string, os.FileMode) error                     { return errReadOnly }
+func (readOnly) ReuseForWrite(_, _ string, _ vfs.DiskWriteCategory) (vfs.File, error) {
+	return nil, errReadOnly
+}
 func (readOnly) OpenReadWrite(string, vfs.DiskWriteCategory, ...vfs.OpenOption) (vfs.File, error) {
 	return nil, errReadOnly
 }

@@ -31,7 +31,7 @@ func (c *Clock) Advance(d time.Duration) { c.ms.Add(d.Milliseconds()) }
 func (c *Consortium) NodeConfig(fs vfs.FS, clock *Clock) node.Config {
 	return node.Config{FS: fs, Dir: "node", Genesis: c.Genesis, Member: "ca-a", LogKey: c.Key("ca-a/log"),
 		CosigningKey: c.Key("ca-a/cosigning"), BlockKey: c.Key("ca-a/block"), Now: clock.Now,
-		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Tick: time.Hour}
+		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Tick: time.Hour, Segment: 2000}
 }
 
 // Policy is what relying parties trust.

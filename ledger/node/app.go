@@ -37,6 +37,9 @@ func (a app) Assemble(ctx context.Context, prev order.Ref, view uint64, txs [][]
 }
 
 func (n *Node) assemble(prev order.Ref, view uint64, txs [][]byte) ([]byte, order.Ref, error) {
+	if err := n.failed(); err != nil {
+		return nil, order.Ref{}, err
+	}
 	head := n.machine.Head()
 	ch := head.Channel()
 	if ch.Header != prev.Hash {

@@ -48,7 +48,7 @@ func workload(c *ledgertest.Consortium) []ledgertest.Submission {
 	change(ledger.Resume, ledger.RemoveFromCRL, "acme-cells/admin-1", "acme-cells/admin-2")
 	change(ledger.Revoke, ledger.KeyCompromise, "acme-cells/admin-1", "acme-cells/admin-3")
 	change(ledger.Resume, ledger.RemoveFromCRL, "acme-cells/admin-1", "acme-cells/admin-3") // refused, on the log
-	out = append(out, out[0])                                                              // a replay: the old verdict
+	out = append(out, out[0])                                                               // a replay: the old verdict
 	publish(241, 244)
 	return out
 }
@@ -161,13 +161,18 @@ func recovers(c *ledgertest.Consortium, fs vfs.FS, o *ledgertest.Oracle, step in
 	}
 	err = o.Check(ctx, n)
 	if err == nil {
+		taken := false
 		der := c.Device(fmt.Sprintf("ACME-9%d", step), "acme-cells.example", 0)
 		raw := c.Tx(ledgertest.Start, ledgertest.TxOptions{Nonce: 1 << 40}, [][]byte{ledgertest.Publish(der)}, "acme-cells/line")
 		err = ledgertest.Run(ctx, n, []ledgertest.Submission{{Raw: raw, DERs: [][]byte{der}}}, func(a ledgertest.Acked, h ledger.Head) {
+			taken = true
 			o := o.Clone()
 			o.Acked = append(o.Acked, a)
 			err = errors.Join(o.See(h), o.Check(ctx, n))
 		})
+		if err == nil && !taken {
+			err = errors.New("takes nothing more")
+		}
 	}
 	return errors.Join(err, n.Close())
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/quorate-pki/quorate/internal/durable"
+	"github.com/quorate-pki/quorate/internal/reason"
 	"github.com/quorate-pki/quorate/ledger"
 	"github.com/quorate-pki/quorate/ledger/commit"
 	"github.com/quorate-pki/quorate/ledger/layout"
@@ -48,14 +49,27 @@ func (n *Node) failed() error {
 func (n *Node) fail(err error) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.failure = err
+	if n.failure == nil {
+		n.failure = err // the first is the cause
+	}
+	n.answerLocked(fmt.Errorf("%w: %w", ledger.ErrStopping, err))
+	return err
+}
+
+// answerAll tells everybody who waits that this node will not know.
+func (n *Node) answerAll(err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.answerLocked(err)
+}
+
+func (n *Node) answerLocked(err error) {
 	for id, ws := range n.waiters {
 		for _, w := range ws {
-			w <- answer{err: fmt.Errorf("%w: %w", ledger.ErrStopping, err)}
+			w <- answer{err: err}
 		}
 		delete(n.waiters, id)
 	}
-	return err
 }
 
 // perform does one output and returns what to tell the machine of it.
@@ -79,6 +93,7 @@ func (n *Node) perform(o commit.Output) (commit.Input, error) {
 		return nil, nil
 	case commit.Diverged:
 		n.cfg.Log.Error("DIVERGED: this node signs nothing any more and serves what is final", "why", o.Why)
+		n.answerAll(reason.New(reason.Diverged, "%v", o.Why))
 		return nil, nil
 	}
 	return nil, fmt.Errorf("no way to perform %T", o)

@@ -39,10 +39,12 @@ type Config struct {
 	CosigningKey ed25519.PrivateKey // cosigns checkpoints
 	BlockKey     ed25519.PrivateKey // signs headers
 
-	Now    func() time.Time // the clock; required
-	Log    *slog.Logger     // required
-	Resign time.Duration    // how often the last signature is renewed; default 30 s
-	Tick   time.Duration    // how often time is looked at; default 1 s
+	Now     func() time.Time // the clock; required
+	Log     *slog.Logger     // required
+	Segment int64            // bytes after which the orderer starts a new log file; default 16 MiB
+
+	Resign time.Duration // how often the last signature is renewed; default 30 s
+	Tick   time.Duration // how often time is looked at; default 1 s
 }
 
 // ErrNotInitialised: the directory was never initialised, or was wiped. A wiped member rejoins; it must not start
@@ -64,6 +66,8 @@ type Node struct {
 	work chan func() // runs on the loop, which owns what follows
 	quit chan struct{}
 	done chan struct{}
+
+	looping bool // the loop was started
 
 	machine   *commit.Machine
 	lastNote  []byte
@@ -141,6 +145,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	n := &Node{cfg: cfg, sigs: newSigCache(), work: make(chan func()), quit: make(chan struct{}), done: make(chan struct{}),
 		waiters: map[ledger.Hash][]chan answer{}}
 	if err := n.open(ctx); err != nil {
+		n.stopLoop()
 		return nil, errors.Join(fmt.Errorf("opening the node in %s: %w", cfg.Dir, err), n.release())
 	}
 	return n, nil
@@ -177,9 +182,10 @@ func (n *Node) open(ctx context.Context) error {
 	if err := n.openMachine(st, f); err != nil {
 		return err
 	}
+	n.looping = true
 	go n.loop()
 	n.engine = order.NewLocal(order.LocalConfig{FS: n.cfg.FS, Dir: path.Join(n.cfg.Dir, layout.Orderer), Log: n.cfg.Log,
-		Pool: order.PoolConfig{Classify: classify}})
+		Rotate: n.cfg.Segment, Pool: order.PoolConfig{Classify: classify}, Failed: func(err error) { _ = n.fail(err) }})
 	if err := n.run(ctx, func() error { return n.step(commit.Tick{}) }); err != nil {
 		return err
 	}
@@ -295,17 +301,17 @@ func (n *Node) Close() error {
 	n.closing = true
 	n.mu.Unlock()
 	err := n.engine.Close()
-	close(n.quit)
-	<-n.done
-	n.mu.Lock()
-	for id, ws := range n.waiters {
-		for _, w := range ws {
-			w <- answer{err: ledger.ErrStopping}
-		}
-		delete(n.waiters, id)
-	}
-	n.mu.Unlock()
+	n.stopLoop()
+	n.answerAll(ledger.ErrStopping)
 	return errors.Join(err, n.release())
+}
+
+// stopLoop returns when the loop does nothing any more.
+func (n *Node) stopLoop() {
+	close(n.quit)
+	if n.looping {
+		<-n.done
+	}
 }
 
 // loop owns the machine and everything that writes.

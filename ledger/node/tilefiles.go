@@ -195,7 +195,9 @@ func (t *tileFiles) complete(done []tlog.CompletedTile) error {
 // replaceEdge writes the edge file anew for a bundle, with the entries in memory.
 func (t *tileFiles) replaceEdge(number uint64) error {
 	if t.edge != nil {
-		if err := t.edge.Close(); err != nil {
+		old := t.edge
+		t.edge = nil // closed once, whatever comes
+		if err := old.Close(); err != nil {
 			return err
 		}
 	}
@@ -211,8 +213,11 @@ func (t *tileFiles) replaceEdge(number uint64) error {
 		return err
 	}
 	f, err := durable.OpenAppend(t.fs, name)
+	if err != nil {
+		return err
+	}
 	t.edge = f
-	return err
+	return nil
 }
 
 func (t *tileFiles) remember(tile tlog.Tile, data []byte) {
@@ -304,4 +309,9 @@ func (t *tileFiles) entry(index uint64) ([]byte, error) {
 	return entries[index%tlog.TileWidth], nil
 }
 
-func (t *tileFiles) close() error { return t.edge.Close() }
+func (t *tileFiles) close() error {
+	if t.edge == nil {
+		return nil
+	}
+	return t.edge.Close()
+}

@@ -26,6 +26,8 @@ type LocalConfig struct {
 	Pool   PoolConfig
 	Log    *slog.Logger
 	Rotate int64 // bytes after which a segment is replaced; default 16 MiB
+	// Failed is told once when the engine stops by itself: what it took will not be ordered. Optional.
+	Failed func(error)
 }
 
 // Local orders for one member alone: an fsynced log of blocks. It is the engine of a one-member consortium and
@@ -37,11 +39,11 @@ type Local struct {
 	cfg    LocalConfig
 	app    App
 	pool   *Pool
+	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
-	done   chan struct{}
+	done   chan struct{} // no App call runs any more
 
-	// Owned by run once Start returned.
-	view    uint64
+	// Owned by Start, then by run, then by Close.
 	number  uint64
 	segment vfs.File
 	size    int64
@@ -49,7 +51,9 @@ type Local struct {
 
 	mu      sync.Mutex
 	height  uint64
+	view    uint64 // written by Start only
 	trouble error
+	started bool
 	stopped bool
 }
 
@@ -58,21 +62,31 @@ func NewLocal(cfg LocalConfig) *Local {
 	if cfg.Rotate == 0 {
 		cfg.Rotate = 16 << 20
 	}
-	return &Local{cfg: cfg, pool: NewPool(cfg.Pool), done: make(chan struct{})}
+	l := &Local{cfg: cfg, pool: NewPool(cfg.Pool), done: make(chan struct{})}
+	l.ctx, l.cancel = context.WithCancel(context.Background())
+	return l
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Start implements Orderer.
+// Start implements Orderer. A Local starts once.
 func (l *Local) Start(ctx context.Context, app App) error {
-	l.app = app
+	l.mu.Lock()
+	if l.started || l.stopped {
+		l.mu.Unlock()
+		return ErrStopped
+	}
+	l.started, l.app = true, app
+	l.mu.Unlock()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(l.ctx, cancel)() // Close ends the redelivery too
 	if err := l.recover(ctx); err != nil {
+		l.fail(err)
 		close(l.done)
 		return fmt.Errorf("starting the local orderer: %w", err)
 	}
-	run, cancel := context.WithCancel(context.Background())
-	l.cancel = cancel
-	go l.run(run)
+	go l.run(l.ctx)
 	return nil
 }
 
@@ -94,15 +108,24 @@ func (l *Local) recover(ctx context.Context) error {
 		}
 		blocks = append(blocks, got...)
 	}
-	l.view = last.View
+	view := last.View
 	for _, name := range names {
 		var v, n uint64
-		if _, err := fmt.Sscanf(name, segmentForm, &v, &n); err == nil {
-			l.view = max(l.view, v)
+		if _, err := fmt.Sscanf(name, segmentForm, &v, &n); err != nil {
+			return fmt.Errorf("segment %s: %w", name, err)
+		}
+		view = max(view, v)
+	}
+	l.mu.Lock()
+	l.view, l.height = view+1, last.Height
+	l.mu.Unlock()
+	l.kept = after(blocks, last.Height)
+	for i, o := range l.kept {
+		if o.Height != last.Height+1+uint64(i) {
+			// The log and the final state are not of one history: one of them was restored from a copy.
+			return fmt.Errorf("the log goes on at height %d where %d is next", o.Height, last.Height+1+uint64(i))
 		}
 	}
-	l.view++
-	l.kept = after(blocks, last.Height)
 	if err := l.rotate(names); err != nil {
 		return err
 	}
@@ -168,7 +191,9 @@ func (l *Local) read(name string) ([]Ordered, error) {
 // rotate starts a new segment with the blocks that may not be final, then removes the old ones.
 func (l *Local) rotate(old []string) error {
 	if l.segment != nil {
-		if err := l.segment.Close(); err != nil {
+		err := l.segment.Close()
+		l.segment = nil
+		if err != nil {
 			return err
 		}
 		old = append(old, fmt.Sprintf(segmentForm, l.view, l.number))
@@ -282,6 +307,9 @@ func (l *Local) fail(err error) {
 	l.mu.Lock()
 	l.trouble = err
 	l.mu.Unlock()
+	if l.cfg.Failed != nil {
+		l.cfg.Failed(err)
+	}
 }
 
 // Submit implements Orderer.
@@ -290,7 +318,7 @@ func (l *Local) Submit(_ context.Context, tx []byte) error {
 		return ErrTooLarge
 	}
 	l.mu.Lock()
-	off := l.stopped || l.trouble != nil
+	off := l.stopped || !l.started || l.trouble != nil
 	l.mu.Unlock()
 	if off {
 		return ErrStopped
@@ -313,14 +341,16 @@ func (l *Local) Status() Status {
 // Close implements Orderer. What the pool holds is lost: it was not acknowledged.
 func (l *Local) Close() error {
 	l.mu.Lock()
+	again, started := l.stopped, l.started
 	l.stopped = true
 	l.mu.Unlock()
-	if l.cancel != nil {
-		l.cancel()
+	l.cancel()
+	if !started {
+		return nil
 	}
 	<-l.done
-	if l.segment != nil {
-		return l.segment.Close()
+	if again || l.segment == nil {
+		return nil
 	}
-	return nil
+	return l.segment.Close()
 }

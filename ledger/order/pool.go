@@ -54,9 +54,12 @@ func NewPool(cfg PoolConfig) *Pool {
 	return p
 }
 
-// Add takes a transaction, or ErrBusy.
+// Add takes a transaction, or answers ErrBusy or ErrTooLarge.
 func (p *Pool) Add(tx []byte) error {
 	from, which := p.cfg.Classify(tx)
+	if len(tx) > min(p.cfg.Bytes, p.cfg.Submitter) {
+		return ErrTooLarge // however long one waits
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	l := &p.lanes[which]
@@ -76,16 +79,16 @@ func (p *Pool) Add(tx []byte) error {
 // Take waits for transactions and removes up to limit bytes and count of them, urgent ones first, each lane in
 // order of arrival. It returns nil when ctx ends.
 func (p *Pool) Take(ctx context.Context, limit, count int) [][]byte {
-	for {
+	for ctx.Err() == nil {
 		if txs := p.take(limit, count); len(txs) > 0 {
 			return txs
 		}
 		select {
 		case <-ctx.Done():
-			return nil
 		case <-p.wake:
 		}
 	}
+	return nil
 }
 
 func (p *Pool) take(limit, count int) (out [][]byte) {
@@ -95,6 +98,7 @@ func (p *Pool) take(limit, count int) (out [][]byte) {
 		l := &p.lanes[which]
 		for len(l.txs) > 0 && len(out) < count && len(l.txs[0].tx) <= limit {
 			t := l.txs[0]
+			l.txs[0] = pooled{} // the array behind may live long
 			l.txs = l.txs[1:]
 			l.bytes -= len(t.tx)
 			if l.by[t.from] -= len(t.tx); l.by[t.from] == 0 {

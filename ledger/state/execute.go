@@ -52,7 +52,7 @@ func (s *State) CheckHeader(h *ledger.Header) error {
 	c := &s.channel
 	switch {
 	case s.Size() == 0 && (h.Height != 0 || h.View != 0 || h.Log != 0 || h.Channel != ledger.Hash{} || h.Previous != ledger.Hash{}):
-		return fmt.Errorf("%w: not a genesis header", ErrInvalidBlock)
+		return fmt.Errorf("%w: %w", ErrInvalidBlock, reason.New(reason.BadGenesis, "not a genesis header"))
 	case s.Size() == 0:
 		return nil
 	case h.Channel != c.Channel || h.Log != c.Log:

@@ -15,10 +15,10 @@ import (
 // ErrBadLeaves means that leaves cannot have come from an honest execution: what was fetched is not the log.
 var ErrBadLeaves = errors.New("the leaves do not fold")
 
-// Fold applies the leaves of one block, without judging. It checks what a fold can check: that the leaves are
-// of the forms they claim, that the header follows, and that the status root is the epoch's.
+// Fold applies the leaves of one block, without judging. It checks what leaves alone can show: that the header
+// follows and its payload hash is over the block's envelopes, that operations are those their transactions accepted, that
+// effects fit their operations, and that the status root is the epoch's. Whether the rules were kept is in the cosignatures.
 func Fold(parent *State, leaves [][]byte) (*State, error) {
-	f := newFolder(parent.next())
 	if len(leaves) == 0 {
 		return nil, fmt.Errorf("%w: a block without leaves", ErrBadLeaves)
 	}
@@ -33,23 +33,17 @@ func Fold(parent *State, leaves [][]byte) (*State, error) {
 	if err := parent.CheckHeader(h); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrBadLeaves, err)
 	}
-	f.head, f.headHash = h, last.Epoch.Header.Hash()
+	r := &reader{folder: newFolder(parent.next())}
+	r.head, r.headHash = h, last.Epoch.Header.Hash()
 	for _, raw := range leaves[:len(leaves)-1] {
-		if err := f.leaf(raw); err != nil {
+		if err := r.leaf(raw); err != nil {
 			return nil, err
 		}
 	}
-	root, err := f.statusRoot()
-	if err != nil {
+	if err := r.end(last.Epoch); err != nil {
 		return nil, err
 	}
-	if root != last.Epoch.StatusRoot || last.Epoch.First != f.first {
-		return nil, fmt.Errorf("%w: epoch of height %d states another status root or first leaf", ErrBadLeaves, h.Height)
-	}
-	if last.Epoch.Rules != f.st.channel.Rules || last.Epoch.MemberSet != ledger.Sum(f.st.channel.MemberSet) {
-		return nil, fmt.Errorf("%w: epoch of height %d states another rule version or member set", ErrBadLeaves, h.Height)
-	}
-	return f.st, f.epoch(last.Epoch, leaves[len(leaves)-1])
+	return r.st, r.epoch(last.Epoch, leaves[len(leaves)-1])
 }
 
 // folder applies the leaves of one block to one layer.
@@ -59,7 +53,6 @@ type folder struct {
 	head     *ledger.Header
 	headHash ledger.Hash
 	dirty    map[uint64]bool // status chunks written in this block
-	ops      int             // operation leaves still expected after the last transaction leaf
 }
 
 func newFolder(st *State) *folder {
@@ -84,35 +77,6 @@ func (f *folder) adopt(c *folder) {
 		f.dirty[n] = true
 	}
 	f.st.registry, f.st.channel = c.st.registry, c.st.channel
-}
-
-// leaf folds a leaf that is no epoch, at the end of the log.
-func (f *folder) leaf(raw []byte) error {
-	e, err := ledger.ParseEntry(raw)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrBadLeaves, err)
-	}
-	at := f.st.Size()
-	switch {
-	case e.Tx != nil:
-		env, err := ledger.ParseEnvelope(e.Tx.Envelope, ledger.ForLedger)
-		if err != nil {
-			return fmt.Errorf("%w: leaf %d: %w", ErrBadLeaves, at, err)
-		}
-		f.transaction(env, raw)
-		return nil
-	case e.Op != nil:
-		_, args, err := ledger.ParseBody(e.Op.Body)
-		if err != nil {
-			return fmt.Errorf("%w: leaf %d: %w", ErrBadLeaves, at, err)
-		}
-		if err := f.operation(e.Op, args, at, nil); err != nil {
-			return err
-		}
-		f.append(raw)
-		return nil
-	}
-	return fmt.Errorf("%w: leaf %d is an epoch entry inside a block", ErrBadLeaves, at)
 }
 
 // append adds a leaf to the tree.
@@ -142,12 +106,11 @@ func (f *folder) operation(l *ledger.OpLeaf, args any, at uint64, cert *profile.
 	if err != nil {
 		return fmt.Errorf("folding leaf %d: %w", at, err)
 	}
+	// The folds above held the runs to leaves that have a status.
 	for _, r := range l.Effects.Runs {
-		for i := range r.Count {
-			f.dirty[(r.First+i)/ledger.ChunkLeaves] = true
-			if err := f.st.setStatus(r.First+i, r.Status); err != nil {
-				return fmt.Errorf("folding leaf %d: %w", at, err)
-			}
+		f.dirty[r.First/ledger.ChunkLeaves] = true
+		if err := f.st.setStatus(r.First, r.Status); err != nil {
+			return fmt.Errorf("folding leaf %d: %w", at, err)
 		}
 	}
 	return nil
@@ -164,6 +127,9 @@ func (f *folder) publish(l *ledger.OpLeaf, p *ledger.Publish, at uint64, cert *p
 	if e.Owner == nil || e.Voucher == nil || e.Device == nil {
 		return fmt.Errorf("%w: a publication without owner, voucher or device", ErrBadLeaves)
 	}
+	if len(e.Runs) != 1 || e.Runs[0] != (ledger.Run{First: at, Count: 1, Status: ledger.Good}) {
+		return fmt.Errorf("%w: a publication gives its own leaf the status good and no other", ErrBadLeaves)
+	}
 	spki := ledger.Sum(cert.SPKI)
 	k, err := f.st.KeyRecord(spki)
 	if err != nil {
@@ -172,6 +138,9 @@ func (f *folder) publish(l *ledger.OpLeaf, p *ledger.Publish, at uint64, cert *p
 	if k == nil {
 		k = &ledger.KeyRecord{Owner: *e.Owner, Device: *e.Device}
 		f.st.put(ledger.RecordDevice, e.Device[:], ledger.DeviceRecord{Key: spki})
+	}
+	if k.Owner != *e.Owner || k.Device != *e.Device || len(k.Certificates) >= ledger.MaxCertificatesPerKey {
+		return fmt.Errorf("%w: the key is another owner's or device's, or has all its certificates", ErrBadLeaves)
 	}
 	if e.Custodian != nil {
 		k.Custodian = *e.Custodian
@@ -211,6 +180,9 @@ func (f *folder) statusChange(l *ledger.OpLeaf, c *ledger.StatusChange, at uint6
 	if k == nil {
 		return fmt.Errorf("%w: a status change of an unknown key", ErrBadLeaves)
 	}
+	if err := fits(l.Effects.Runs, k, c); err != nil {
+		return err
+	}
 	if c.Action == ledger.Revoke && (c.Scope == ledger.ScopeKey || c.Reason == ledger.KeyCompromise) {
 		k.Barred = true
 	}
@@ -238,6 +210,26 @@ func (f *folder) statusChange(l *ledger.OpLeaf, c *ledger.StatusChange, at uint6
 		}
 		u.Suspended++
 		f.st.put(ledger.RecordUsage, l.Effects.Voucher[:], u)
+	}
+	return nil
+}
+
+// fits demands one run for each certificate changed, of the key, to the status the action gives.
+func fits(runs []ledger.Run, k *ledger.KeyRecord, c *ledger.StatusChange) error {
+	to := map[ledger.Action]ledger.Status{ledger.Revoke: ledger.Revoked, ledger.Suspend: ledger.Suspended, ledger.Resume: ledger.Good}[c.Action]
+	changed := targets(k, c)
+	i := 0
+	for _, r := range runs {
+		for i < len(changed) && changed[i].Leaf != r.First {
+			i++
+		}
+		if i == len(changed) || r.Count != 1 || r.Status != to {
+			return fmt.Errorf("%w: a status change with effects that are not its own", ErrBadLeaves)
+		}
+		i++
+	}
+	if len(runs) == 0 {
+		return fmt.Errorf("%w: a status change without effect", ErrBadLeaves)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -119,9 +120,13 @@ func (g *genesis) organisation(o *ledger.Organisation) error {
 			return fmt.Errorf("organisation %q twice", o.Name)
 		}
 	}
-	for _, spki := range o.AdminKeys {
+	for i, spki := range o.AdminKeys {
 		if err := g.newKey(spki); err != nil {
 			return fmt.Errorf("organisation %q: admin key: %w", o.Name, err)
+		}
+		// Signers are counted by key: twice the same would make an m that nobody can reach.
+		if slices.ContainsFunc(o.AdminKeys[:i], func(k []byte) bool { return bytes.Equal(k, spki) }) {
+			return fmt.Errorf("organisation %q: the same admin key twice", o.Name)
 		}
 	}
 	return g.knownProfiles(o.Profiles)

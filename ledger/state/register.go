@@ -15,6 +15,9 @@ func (f *folder) register(l *ledger.OpLeaf, args any, at uint64) error {
 	r := f.st.registry.clone()
 	f.st.registry = r
 	e := &l.Effects
+	if len(e.Runs) > 0 {
+		return fmt.Errorf("%w: a registration gives no leaf a status", ErrBadLeaves)
+	}
 	switch a := args.(type) {
 	case *ledger.Consortium:
 		return f.found(a, at)
@@ -82,9 +85,9 @@ func Load(store Loader, frontier tlog.Frontier) (*State, error) {
 		return nil, fmt.Errorf("loading the state: records of %d leaves, tiles of %d", s.channel.Size, frontier.Size())
 	}
 	err := firstError(
-		load(store, ledger.RecordOrg, func(k []byte, v *ledger.OrgRecord) { s.registry.orgs[ledger.OrgID(k)] = v }),
-		load(store, ledger.RecordNamespace, func(k []byte, v *ledger.NamespaceRecord) { s.registry.namespaces[ledger.OrgID(k)] = v }),
-		load(store, ledger.RecordRegistry, func(k []byte, v *ledger.RegisteredKey) { s.registry.keys[ledger.Hash(k)] = v }),
+		load(store, ledger.RecordOrg, len(ledger.OrgID{}), func(k []byte, v *ledger.OrgRecord) { s.registry.orgs[ledger.OrgID(k)] = v }),
+		load(store, ledger.RecordNamespace, len(ledger.OrgID{}), func(k []byte, v *ledger.NamespaceRecord) { s.registry.namespaces[ledger.OrgID(k)] = v }),
+		load(store, ledger.RecordRegistry, len(ledger.Hash{}), func(k []byte, v *ledger.RegisteredKey) { s.registry.keys[ledger.Hash(k)] = v }),
 		s.loadFilter(store), s.loadChunks(store))
 	if err != nil {
 		return nil, fmt.Errorf("loading the state: %w", err)
@@ -101,10 +104,13 @@ func firstError(errs ...error) error {
 	return nil
 }
 
-func load[T any](store Loader, kind ledger.RecordKind, add func(key []byte, v *T)) error {
+func load[T any](store Loader, kind ledger.RecordKind, size int, add func(key []byte, v *T)) error {
 	for rec, err := range store.Records(kind, nil) {
 		if err != nil {
 			return err
+		}
+		if len(rec.Key) != size {
+			return fmt.Errorf("a %q record with a key of %d bytes", kind, len(rec.Key))
 		}
 		v := new(T)
 		if err := ledger.Decode(rec.Value, v); err != nil {
@@ -120,6 +126,9 @@ func (s *State) loadFilter(store Loader) error {
 		for rec, err := range store.Records(kind, nil) {
 			if err != nil {
 				return err
+			}
+			if len(rec.Key) != len(ledger.Hash{}) {
+				return fmt.Errorf("a %q record with a key of %d bytes", kind, len(rec.Key))
 			}
 			s.filter.Add(rec.Key)
 		}
@@ -140,9 +149,10 @@ func (s *State) loadChunks(store Loader) error {
 		if err != nil {
 			return err
 		}
-		if i := binary.BigEndian.Uint64(rec.Key); i < n {
-			hashes[i] = tlog.LeafHash(rec.Value)
+		if len(rec.Key) != 8 || len(rec.Value) != ledger.ChunkSize || binary.BigEndian.Uint64(rec.Key) >= n {
+			return fmt.Errorf("status chunk %x does not belong to a log of %d leaves", rec.Key, s.channel.Size)
 		}
+		hashes[binary.BigEndian.Uint64(rec.Key)] = tlog.LeafHash(rec.Value)
 	}
 	s.chunks = tlog.NewChunkTree(hashes)
 	return nil

@@ -1,0 +1,24 @@
+package state_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/quorate-pki/quorate/internal/reason"
+)
+
+// TestMain demands that the tests saw judge give every reason about ownership and authority, when all of them ran.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if code == 0 && flag.Lookup("test.run").Value.String() == "" && flag.Lookup("test.fuzz").Value.String() == "" {
+		for _, r := range reason.All() {
+			if r.Code >= 200 && r.Code <= 240 && !covered[r.Code] {
+				fmt.Printf("no test saw judge refuse with %d %s\n", r.Code, r.Slug)
+				code = 1
+			}
+		}
+	}
+	os.Exit(code)
+}
