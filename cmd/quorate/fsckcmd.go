@@ -336,5 +336,3 @@ func (f *foundedCheck) strays() {
 		}
 	}
 }
-
-func newDemo() *cobra.Command { return &cobra.Command{Use: "demo"} }

@@ -580,6 +580,9 @@ func TestProxyLiesToSubmit(t *testing.T) {
 		"submit", w.line(w.device())...)
 	w.expect("another leaf as the founding", each(map[string]func(*answer){"channel": body(w.get("/v1/main/receipts/%d", w.leaf(other)-1))}), no,
 		"submit", w.line(w.device())...)
+	if w.seen["transactions"] != 0 {
+		t.Error("a transaction was signed for a channel that was not proved")
+	}
 
 	// Spaces between JSON's words mean nothing: 0 is right.
 	w.expect("JSON with other spaces", each(map[string]func(*answer){

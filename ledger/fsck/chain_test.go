@@ -126,6 +126,9 @@ func TestChain(t *testing.T) {
 		{"another leafless transaction", 5, func(e *ledger.Entry) { e.Epoch.Leafless[0].Leaf[0]++ }, "payload hash"},
 		{"a leafless transaction elsewhere", 5, func(e *ledger.Entry) { e.Epoch.Leafless[0].Position = 7 }, "payload hash"},
 		{"a leafless transaction twice", 5, func(e *ledger.Entry) { e.Epoch.Leafless = append(e.Epoch.Leafless, e.Epoch.Leafless[0]) }, "out of order"},
+		{"a leafless transaction that is not in the block", 5, func(e *ledger.Entry) {
+			e.Epoch.Leafless = append(e.Epoch.Leafless, ledger.Leafless{Position: 9})
+		}, "payload hash"},
 		{"another previous header", 5, func(e *ledger.Entry) { resign(e, block, func(h *ledger.Header) { h.Previous[0]++ }) }, "does not fold"},
 		{"another height", 5, func(e *ledger.Entry) { resign(e, block, func(h *ledger.Header) { h.Height++ }) }, "does not fold"},
 		{"an earlier time", 5, func(e *ledger.Entry) { resign(e, block, func(h *ledger.Header) { h.Time = 1 }) }, "does not fold"},

@@ -122,7 +122,9 @@ func TestRolledBack(t *testing.T) {
 	foreign := contents(t, other.fs, "node")
 	for _, name := range []string{"genesis.block", "signer", "log/0/checkpoint", "log/0/edge", "index/", "orderer/"} {
 		findings, _ := mix(foreign, name).check(t, false)
-		if !slices.ContainsFunc(findings, func(f fsck.Finding) bool { return !f.Note && strings.HasPrefix(f.Path, name[:5]) || !f.Note && name == "genesis.block" }) {
+		if !slices.ContainsFunc(findings, func(f fsck.Finding) bool {
+			return !f.Note && strings.HasPrefix(f.Path, name[:5]) || !f.Note && name == "genesis.block"
+		}) {
 			t.Errorf("another consortium's %s: %v", name, findings)
 		}
 	}

@@ -152,7 +152,9 @@ func TestCrashEverywhere(t *testing.T) {
 
 // recovers opens a node on what a crash left, and demands everything of it.
 func recovers(c *ledgertest.Consortium, fs vfs.FS, o *ledgertest.Oracle, step int) error {
-	ctx := context.Background()
+	// Only a broken node needs the limit: one that lost a block it signed waits for it for ever.
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
 	clock := &ledgertest.Clock{}
 	clock.Advance(time.Minute)
 	n, err := node.Open(ctx, c.NodeConfig(fs, clock))

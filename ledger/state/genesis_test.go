@@ -198,7 +198,6 @@ func TestGenesisSpoiled(t *testing.T) {
 		{"line key malformed", line(func(l *ledger.LineKey) { l.SPKI = []byte{1} }), false},
 		{"line key possession", func(p *parts) { edit(p, 0, func(l *ledger.LineKey) { l.Possession[5] ^= 1 }) }, false},
 		{"line key possession for another owner", func(p *parts) {
-			edit(p, 2, func(l *ledger.LineKey) { p.tx.Nonce[1] ^= 0 })
 			var owner ledger.OrgID
 			edit(p, 0, func(l *ledger.LineKey) { owner = l.Owner })
 			edit(p, 2, func(l *ledger.LineKey) { l.Owner = owner })

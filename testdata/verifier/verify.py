@@ -1,27 +1,27 @@
 #!/usr/bin/python3
-"""A second verifier of Quorate's receipts and status proofs, written from docs/formats.md alone.
-Prints the verdict: "good", "published" (with --published-only), or the reason slug of the first rule broken.
-Exits 0 for these two, 1 when the answer is no (NO below), 3 when nothing is established.
-A line that ends in "# check: ..." is a rule of the page; a test deletes each in turn and expects to notice."""
+"""A second verifier of Quorate's receipts and status proofs, written from docs/formats.md alone. It prints "good",
+"published" (with --published-only) or the reason slug of the first rule broken, and exits 0 for the first two, 3 when
+nothing is established, 1 for all else. A line that ends in "# check" is a rule; a test deletes each and must notice."""
 import argparse, base64, calendar, contextlib, hashlib, re, sys, time
 from cryptography import exceptions, x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-NO = ("revoked", "suspended", "not-yet-valid", "validity-ended")
+UNKNOWN = ("stale", "from-the-future", "status-not-checked", "leaf-not-covered")
 sha256 = lambda *parts: hashlib.sha256(b"".join(parts)).digest()
 b64, unb64 = lambda data: base64.b64encode(data).decode(), base64.b64decode
 
-class Refused(Exception):
-    """A rule is broken; the text is its slug."""
+class Refused(Exception): pass  # its text is the slug
+
 def need(ok, slug):
     if not ok: raise Refused(slug)
+
 @contextlib.contextmanager
-def otherwise(slug):
+def otherwise(slug):  # for input that cannot be read at all
     try: yield
     except (ValueError, LookupError, TypeError, RecursionError, exceptions.InvalidSignature): raise Refused(slug)
 
-# CBOR. What a verifier reads has unsigned integers, byte strings, arrays and maps, and nothing else.
-def item(b, at):
+# --- CBOR: unsigned integers, byte strings, arrays and maps; what a verifier reads has nothing else.
+def item(b, at):  # decodes leniently; gives the value and where it ends
     major, n, at = b[at] >> 5, b[at] & 31, at + 1
     if n >= 24:
         size = {24: 1, 25: 2, 26: 4, 27: 8}[n]
@@ -41,14 +41,13 @@ def encode(v):
     pairs = sorted(encode(k) + encode(x) for k, x in v.items()) if major == 5 else map(encode, v) if major == 4 else ()
     return head + (v if major == 2 else b"".join(pairs))
 
-def decode(b, limit, rule, slug):
-    """The canonical check: decode leniently, encode again, compare."""
+def decode(b, limit, rule, slug):  # the canonical check
     with otherwise(slug):
         v, _ = item(b, 0)
-    need(len(b) <= limit and rule(v) and encode(v) == b, slug)  # check: size, CDDL, one encoding
+    need(len(b) <= limit and rule(v) and encode(v) == b, slug)  # check
     return v
 
-# Rules are functions: whether a value is as the CDDL says.
+# A rule is a function that tells whether a value is as the CDDL says.
 uint = lambda low=0, high=2**64 - 1: lambda v: type(v) is int and low <= v <= high
 bstr = lambda low=0, high=2**32: lambda v: type(v) is bytes and low <= len(v) <= high
 many = lambda rule, low=0, high=1025: lambda v: type(v) is list and low <= len(v) <= high and all(map(rule, v))
@@ -59,129 +58,113 @@ HASH, ID = bstr(32, 32), bstr(16, 16)
 OPERATION = row(uint(1, 1), uint(2, 2), table({1: uint(), 2: uint(), 3: bstr(), 4: table({10: uint(), 13: uint()}, {
     1: ID, 2: uint(1), 3: uint(), 4: uint(1), 5: many(row(uint(), uint(), uint(0, 3)), 1, 1000), 6: HASH,
     7: many(ID, 1), 8: uint(1), 9: HASH, 11: row(ID, uint()), 12: ID, 14: uint(1)})}))
-EPOCH = row(uint(1, 1), uint(3, 3), table(
-    {1: row(bstr(), bstr()), 2: uint(), 3: HASH, 4: uint(), 5: HASH, 6: many(row(uint(), HASH), 0, 256)}, {7: HASH}))
+EPOCH = row(uint(1, 1), uint(3, 3), table({1: row(bstr(), bstr()), 2: uint(), 3: HASH, 4: uint(), 5: HASH,
+                                           6: many(row(uint(), HASH), 0, 256)}, {7: HASH}))
 PUBLISH = row(uint(1, 1), lambda v: table({1: uint()}, {2: bstr(1, 16384), 3: HASH})(v) and len(v) == 2)
 CHANGE = row(uint(2, 2), lambda v: table({1: uint(1, 3), 2: uint(1, 6), 3: HASH, 5: uint()}, {
     4: uint(), 6: uint(), 7: uint(), 8: bstr(1, 2048)})(v) and (4 in v) == (v[2] == 1))
 RECEIPT = table({1: uint(1, 1), 2: bstr(), 3: bstr()}, {4: many(bstr(), 1)})
 STATUS = table({1: uint(1, 1), 2: bstr(), 3: uint(), 4: bstr(), 5: many(HASH)}, {6: row(uint(), bstr(), many(HASH))})
 
-# Text. It is parsed leniently; then what was parsed is written again, and must be what was there.
+# --- Text: parsed leniently, then written again, which must give what was there.
 name_ok = lambda s: s != "" and not re.search(r"[\0-\x1f\s+]", s)
 key_name_ok = lambda s: name_ok(s) and not re.search("[#\x7f]", s) and len(s.encode()) <= 255
-url_ok = lambda s: re.fullmatch(r"https?://[^/?@]+([/?].*)?", s) and not re.search(r"[#\s]", s) and len(s) <= 512
+URL = r"(?=.{1,512}$)https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?([/?][!\"$-~]*)?"
 
 @otherwise("bad-policy")
-def parse_policy(data, bad="bad-policy"):
-    """Gives the log keys and the cosigner keys, each (name, note key id, public key), and the quorum."""
+def parse_policy(data, bad="bad-policy"):  # gives log keys, cosigner keys: (name, note key id, public key); the quorum
     def vkey(text, kind):
         name, id, key = text.split("+", 2)
         key = unb64(key)
-        need(text == "%s+%s+%s" % (name, id, b64(key)) and len(key) == 33 and key[0] == kind, bad)  # check: key
-        need(key_name_ok(name) and id == sha256(name.encode(), b"\n", key)[:4].hex(), bad)  # check: name, id
+        need(text == "%s+%s+%s" % (name, id, b64(key)) and len(key) == 33 and key[0] == kind, bad)  # check
+        need(key_name_ok(name) and id == sha256(name.encode(), b"\n", key)[:4].hex(), bad)  # check
         return name, bytes.fromhex(id), key[1:]
-    def new(name, q, members):
-        need(key_name_ok(name) and name not in "log witness group quorum all any none".split(), bad)  # check: name
-        need(name not in quorums, bad)  # check: new name
-        quorums[name] = q, members
-    need(len(data) <= 65536 and data.endswith(b"\n"), bad)  # check: size, last line feed
-    need(not re.search(rb"[\0-\x08\x0b-\x1f\x7f]", data), bad)  # check: control characters
-    logs, witnesses, groups, quorums, chosen = [], [], [], {"none": (0, [])}, []
+    need(len(data) <= 65536 and data[-1:] == b"\n" and not re.search(rb"[\0-\x08\x0b-\x1f\x7f]", data), bad)  # check
+    logs, witnesses, groups, chosen, quorums = [], [], [], [], {"none": (0, [])}
     for line in filter(re.compile(rb"[ \t]*[^ \t#]").match, data.split(b"\n")):
-        word, *args = re.findall("[^ \t]+", line.decode())
-        urls = []
+        word, name, *rest = re.findall("[^ \t]+", line.decode())
+        if word in ("witness", "group"):
+            need(key_name_ok(name) and name not in "log witness group quorum all any none".split(), bad)  # check
+            need(name not in quorums, bad)  # check
         if word == "log":
-            key, *urls = args
-            logs.append(vkey(key, 1))
+            logs.append(vkey(name, 1))
         elif word == "witness":
-            name, key, *urls = args
-            witnesses.append(vkey(key, 4))
-            new(name, 1, [name])
+            witnesses.append(vkey(rest.pop(0), 4))
+            quorums[name] = 1, [name]
         elif word == "group":
-            name, count, *members = args
-            k = {"all": len(members), "any": 1}.get(count) or int(count)
-            need(count in ("all", "any", str(k)) and 1 <= k <= len(members), bad)  # check: how many of the group
-            need({*members} <= quorums.keys() - {"none"} and len({*members}) == len(members), bad)  # check: members
-            new(name, k, members)
-            groups.append(name)
+            k, *members = rest
+            need({*members} <= quorums.keys() - {"none"} and len({*members}) == len(members), bad)  # check
+            quorums[name] = {"all": len(members), "any": 1}.get(k) or int(k), members
+            need(k in ("all", "any", str(quorums[name][0])) and 1 <= quorums[name][0] <= len(members), bad)  # check
+            groups, rest = groups + [name], []
         else:
-            need(word == "quorum" and len(args) == 1, bad)  # check: known word, one name
-            (q, members), chosen = quorums[args[0]], chosen + args
-        need(len(urls) <= 1 and all(map(url_ok, urls)), bad)  # check: URL
-    n, keys = len(witnesses), logs + witnesses
-    need(len(chosen) == 1 and len(groups) <= 1 and 1 <= len(logs) <= 32 and n <= 16, bad)  # check: numbers
-    need(q == 0 or len(members) == n, bad)  # check: the quorum is of all witnesses
-    need(not groups or chosen[0] in ("none", groups[0]), bad)  # check: a witness alone, without a group
-    need(len({name for name, _, _ in logs}) == 1 and len({id for _, id, _ in logs}) == len(logs), bad)  # check: logs
-    need(len({k for _, _, k in keys}) == len(keys) and len({w[0] for w in witnesses}) == n, bad)  # check: distinct
-    need(3 * q > 2 * n, "policy-breaks-quorum")  # check: more than two thirds
+            need(word == "quorum" and name in quorums, bad)  # check
+            chosen, rest = chosen + [name], rest * 2
+        need(len(rest) <= 1 and all(re.fullmatch(URL, url) for url in rest), bad)  # check
+    (q, members), n, keys = quorums[chosen[0]], len(witnesses), logs + witnesses
+    need(len(chosen) == 1 and len(groups) <= 1 and 1 <= len(logs) <= 32 and n <= 16, bad)  # check
+    need(q == 0 or len(members) == n and groups in ([], chosen), bad)  # check
+    need(len({x[0] for x in logs}) == 1 and len({x[1] for x in logs}) == len(logs), bad)  # check
+    need(len({x[0] for x in witnesses}) == n and len({x[2] for x in keys}) == len(keys), bad)  # check
+    need(3 * q > 2 * n, "policy-breaks-quorum")  # check
     return logs, witnesses, q
 
 @otherwise("bad-checkpoint")
-def parse_note(data, bad="bad-checkpoint"):
-    """Gives the body, the origin, the size, the root and the signatures [(name, note key id and signature)]."""
+def parse_note(data, bad="bad-checkpoint"):  # gives body, origin, size, root, [(name, note key id and signature)]
     text, _, rest = data.decode().partition("\n\n")
     origin, size, root = text.split("\n")
     size, root = int(size), unb64(root)
     sigs = [(name, unb64(sig)) for _, name, sig in (line.split(" ") for line in rest.split("\n")[:-1])]
     body = "%s\n%d\n%s\n" % (origin, size, b64(root))
-    need(data.decode() == body + "\n" + "".join("\u2014 %s %s\n" % (n, b64(s)) for n, s in sigs), bad)  # check: form
-    need(len(data) <= 65536 and 1 <= len(sigs) <= 100, bad)  # check: size, number of signatures
-    need(0 <= size < 2**63 and len(root) == 32 and name_ok(origin) and len(origin.encode()) <= 255, bad)  # check: body
-    need(all(name_ok(n) for n, _ in sigs) and all(len(s) >= 5 for _, s in sigs), bad)  # check: signature lines
+    need(data.decode() == body + "\n" + "".join("\u2014 %s %s\n" % (n, b64(s)) for n, s in sigs), bad)  # check
+    need(len(data) <= 65536 and 1 <= len(sigs) <= 100 and 0 <= size < 2**63 and len(root) == 32, bad)  # check
+    need(name_ok(origin) and len(origin.encode()) <= 255, bad)  # check
+    need(all(name_ok(n) for n, _ in sigs) and all(len(s) >= 5 for _, s in sigs), bad)  # check
     return body.encode(), origin, size, root, sigs
 
 @otherwise("bad-proof-file")
-def parse_proof(data, bad="bad-proof-file"):
-    """Gives the extra data, the index, the audit path and the parsed note."""
+def parse_proof(data, bad="bad-proof-file"):  # gives extra data, index, path, note
     text, _, note = data.partition(b"\n\n")
     _, *lines = text.decode("latin-1").split("\n")
     extra = unb64(lines.pop(0)[6:]) if lines[0].startswith("extra ") else b""
     index, path = int(lines[0][6:]), [unb64(line) for line in lines[1:]]
     again = ["c2sp.org/tlog-proof@v1", *["extra " + b64(extra)] * (extra != b""), "index %d" % index, *map(b64, path)]
-    need(data == "\n".join(again).encode() + b"\n\n" + note, bad)  # check: form
-    need(len(data) <= 137216 and len(extra) <= 49000 and 0 <= index < 2**63 - 1, bad)  # check: sizes, index
-    need(len(path) <= 63 and all(len(p) == 32 for p in path), bad)  # check: path
+    need(data == "\n".join(again).encode() + b"\n\n" + note and len(data) <= 137216 and len(extra) <= 49000, bad)  # check
+    need(0 <= index < 2**63 - 1 and len(path) <= 63 and all(len(p) == 32 for p in path), bad)  # check
     return extra, index, path, parse_note(note)
 
-# The three verifications.
+# --- The three verifications.
 def included(index, size, leaf, path, root):
     at, last, h = index, size - 1, leaf
     for p in path:
-        if last == 0: return False  # check: path too long
+        if last == 0: return False  # check
         h = sha256(b"\1", p, h) if at & 1 or at == last else sha256(b"\1", h, p)
-        while at == last and not at & 1 and at:
-            at, last = at >> 1, last >> 1
+        while at == last and at and not at & 1: at, last = at >> 1, last >> 1
         at, last = at >> 1, last >> 1
-    return index < size and last == 0 and h == root  # check: index, path too short, root
+    return index < size and last == 0 and h == root  # check
 
 def signed(key, sig, data):
-    with otherwise("bad-checkpoint"):
-        Ed25519PublicKey.from_public_bytes(key).verify(sig, data)
+    with otherwise("bad-checkpoint"): Ed25519PublicKey.from_public_bytes(key).verify(sig, data)
 
-def trust(policy, note):
-    """Gives the size, the root and the time of a checkpoint that may be trusted."""
-    (logs, witnesses, q), (body, origin, size, root, sigs), times = parse_policy(policy), note, []
+def trust(policy, note):  # gives a checkpoint's size, root and time
+    (logs, witnesses, q), (body, origin, size, root, sigs), times = policy, note, []
     of = lambda key: [sig[4:] for name, sig in sigs if (name, sig[:4]) == key[:2]]
     need(origin == logs[0][0], "wrong-origin")  # check
     for key in logs:
-        need(len(of(key)) <= 1, "bad-checkpoint")  # check: one signature of a log key
-        for sig in of(key):
-            signed(key[2], sig, body)  # check: log signature
+        need(len(of(key)) <= 1, "bad-checkpoint")  # check
+        for sig in of(key): signed(key[2], sig, body)  # check
     need(any(map(of, logs)), "no-log-signature")  # check
     for key in witnesses:
         need(len(of(key)) <= 1, "duplicate-cosigner")  # check
         for sig in of(key):
             times.append(int.from_bytes(sig[:8], "big"))
-            need(0 < times[-1] < 2**63, "bad-checkpoint")  # check: time
-            signed(key[2], sig[8:], b"cosignature/v1\ntime %d\n" % times[-1] + body)  # check: cosignature
+            need(0 < times[-1] < 2**63, "bad-checkpoint")  # check
+            signed(key[2], sig[8:], b"cosignature/v1\ntime %d\n" % times[-1] + body)  # check
     need(len(times) >= q, "quorum-not-reached")  # check
     return size, root, sorted(times, reverse=True)[len(witnesses) - q]
 
-def receipt(policy, file, cert):
-    """Gives the leaf."""
-    need(1 <= len(cert) <= 8192, "bad-certificate-file")  # check: size
+def receipt(policy, file, cert):  # gives the leaf
+    need(1 <= len(cert) <= 8192, "bad-certificate-file")  # check
     extra, index, path, note = parse_proof(file)
     x = decode(extra, 49000, RECEIPT, "bad-extra")
     entry, (size, root, _) = x[2] + cert + x[3], trust(policy, note)
@@ -190,8 +173,7 @@ def receipt(policy, file, cert):
     need(decode(body, 16384, PUBLISH, "not-a-publication")[1].get(2) == cert, "wrong-certificate")  # check
     return index
 
-def status(policy, file, leaf):
-    """Gives the status and its time."""
+def status(policy, file, leaf):  # gives the status and its time
     extra, index, path, note = parse_proof(file)
     x, (size, root, when) = decode(extra, 49000, STATUS, "bad-extra"), trust(policy, note)
     need(included(index, size, sha256(b"\0", x[2]), path, root), "not-included")  # check
@@ -204,20 +186,19 @@ def status(policy, file, leaf):
     need(included(x[3], (index + 1023) // 1024, sha256(b"\0", x[4]), x[5], epoch[3]), "chunk-not-in-root")  # check
     bits = x[4][leaf % 1024 // 4] >> 2 * (leaf % 4) & 3
     need(bits != 0, "no-status")  # check
-    need(bits == 1 or 6 in x, "bad-cause")  # check: there is one
+    need(bits == 1 or 6 in x, "bad-cause")  # check
     if 6 in x:
-        at, entry, path = x[6]
-        need(included(at, size, sha256(b"\0", entry), path, root), "bad-cause")  # check: it is on the log
-        change = decode(entry, 65535, OPERATION, "bad-cause")[2]
-        decode(change[3], 16384, CHANGE, "bad-cause")  # check: it is a status change
+        need(included(x[6][0], size, sha256(b"\0", x[6][1]), x[6][2], root), "bad-cause")  # check
+        change = decode(x[6][1], 65535, OPERATION, "bad-cause")[2]
+        decode(change[3], 16384, CHANGE, "bad-cause")  # check
         runs = [run for run in change[4].get(5, []) if run[0] <= leaf < run[0] + run[1]]
-        need(runs, "bad-cause")  # check: it covers the leaf
+        need(runs, "bad-cause")  # check
         need(runs[0][2] == bits, "cause-status-mismatch")  # check
     return bits, when
 
-def verdict(policy, receipt_file, status_file, cert, now, max_age, published_only):
-    """The verdict at now, in seconds since 1970 as max_age is. status_file may be None."""
+def verdict(policy, receipt_file, status_file, cert, now, max_age, published_only):  # times in seconds
     try:
+        policy = parse_policy(policy)
         leaf = receipt(policy, receipt_file, cert)
         if published_only:
             return "published"
@@ -235,20 +216,17 @@ def verdict(policy, receipt_file, status_file, cert, now, max_age, published_onl
     except Refused as refused:
         return str(refused)
 
-def main():
+if __name__ == "__main__":
     args, read = argparse.ArgumentParser(), lambda name: open(name, "rb").read()
-    for option in ("--policy", "--receipt", "--status"):
-        args.add_argument(option, type=read, required=option != "--status")
-    args.add_argument("--now", type=int, default=int(time.time()))
-    args.add_argument("--max-age", type=int, default=86400)
-    args.add_argument("--published-only", action="store_true")
-    args.add_argument("cert", type=read)
+    for option, settings in {"cert": {"type": read}, "--policy": {"type": read, "required": True},
+                             "--receipt": {"type": read, "required": True}, "--status": {"type": read},
+                             "--now": {"type": int, "default": int(time.time())},
+                             "--max-age": {"type": int, "default": 86400},
+                             "--published-only": {"action": "store_true"}}.items():
+        args.add_argument(option, **settings)
     a = args.parse_args()
     pem = re.findall(rb"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", a.cert, re.S)
     cert = a.cert if b"-----BEGIN" not in a.cert else unb64(pem[0]) if len(pem) == 1 else b""
     slug = verdict(a.policy, a.receipt, a.status, cert, a.now, a.max_age, a.published_only)
     print(slug)
-    return 0 if slug in ("good", "published") else 1 if slug in NO else 3
-
-if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(0 if slug in ("good", "published") else 3 if slug in UNKNOWN else 1)

@@ -1,0 +1,281 @@
+package state_test
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/quorate-pki/quorate/internal/reason"
+	"github.com/quorate-pki/quorate/ledger"
+	"github.com/quorate-pki/quorate/ledger/ledgertest"
+	"github.com/quorate-pki/quorate/ledger/state"
+)
+
+// actors sign what random histories submit, rightly or not.
+var actors = [][]string{{"acme-cells/line"}, {"acme-cells/line"}, {"acme-cells/line"}, {"acme-cells/line-2"}, {"other-cells/line"},
+	{"acme-cells/admin-1", "acme-cells/admin-2"}, {"acme-cells/admin-2", "acme-cells/admin-3"}, {"acme-cells/admin-1"},
+	{"other-cells/admin-1"}, {"ca-a/governance", "ca-b/governance", "ca-d/governance"}, {"ca-c/governance"}, {"op-one/admin-1"}, {"self"}, {"nobody"}}
+
+// history makes random transactions over a few devices, so that they meet.
+type history struct {
+	*chain
+	rng  *rand.Rand
+	past [][]byte
+	ders map[string][]byte
+}
+
+func (h *history) device() (serial, suffix string) {
+	if h.rng.IntN(6) == 0 {
+		return fmt.Sprintf("OTHER-%d", h.rng.IntN(4)), "other-cells.example"
+	}
+	return fmt.Sprintf("ACME-%d", h.rng.IntN(12)), dns
+}
+
+func (h *history) body(who []string) []byte {
+	serial, suffix := h.device()
+	key := "device/" + serial
+	if h.rng.IntN(20) == 0 {
+		key = "device/ACME-3"
+	}
+	if who[0] == "acme-cells/line" || who[0] == "acme-cells/line-2" || who[0] == "other-cells/line" {
+		if h.rng.IntN(4) > 0 {
+			variant := h.rng.IntN(3)
+			name := fmt.Sprint(serial, key, variant)
+			if h.ders[name] == nil {
+				h.ders[name] = h.c.DeviceKey(serial, suffix, key, variant)
+			}
+			return ledgertest.Publish(h.ders[name])
+		}
+	}
+	c := ledger.StatusChange{Action: ledger.Action(1 + h.rng.IntN(3)), Scope: ledger.Scope(1 + h.rng.IntN(2)), Target: ledger.Sum(h.c.SPKI(key))}
+	switch c.Action {
+	case ledger.Revoke:
+		c.Reason = []uint64{0, 1, 3, 4, 5, 9, 2}[h.rng.IntN(7)]
+	case ledger.Suspend:
+		c.Reason = 6
+	case ledger.Resume:
+		c.Reason = 8
+	}
+	if h.rng.IntN(30) == 0 {
+		c.Reason, c.Scope = uint64(h.rng.IntN(11)), ledger.Scope(1+h.rng.IntN(6))
+	}
+	if c.Scope == ledger.ScopeCertificate {
+		leaf := uint64(h.rng.IntN(200))
+		if k, err := h.head.KeyRecord(c.Target); err == nil && k != nil && h.rng.IntN(10) > 0 {
+			info := k.Certificates[h.rng.IntN(len(k.Certificates))]
+			leaf = info.Leaf
+			if h.rng.IntN(4) == 0 {
+				c.Previous = &info.Cause
+			}
+		}
+		c.Leaf = &leaf
+	}
+	c.SPKI = h.c.SPKI(key)
+	return ledgertest.Change(c)
+}
+
+func (h *history) tx() []byte {
+	if len(h.past) > 0 && h.rng.IntN(10) == 0 {
+		return h.past[h.rng.IntN(len(h.past))]
+	}
+	who := actors[h.rng.IntN(len(actors))]
+	n := 1
+	if h.rng.IntN(4) == 0 {
+		n += h.rng.IntN(6)
+	}
+	var bodies [][]byte
+	for range n {
+		bodies = append(bodies, h.body(who))
+	}
+	if who[0] == "self" {
+		_, args, err := ledger.ParseBody(bodies[0])
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		spki := args.(*ledger.StatusChange).SPKI
+		for i := range 12 {
+			for _, name := range []string{fmt.Sprintf("device/ACME-%d", i), fmt.Sprintf("device/OTHER-%d", i)} {
+				if bytes.Equal(h.c.SPKI(name), spki) {
+					who = []string{name}
+				}
+			}
+		}
+	}
+	o := ledgertest.TxOptions{Nonce: h.rng.Uint64(), Mode: ledger.Mode(h.rng.IntN(2))}
+	switch h.rng.IntN(40) {
+	case 0:
+		o.Expiry = h.now
+	case 1:
+		o.Channel = &ledger.Hash{9}
+	case 2:
+		o.Purpose = ledger.ForDryRun
+	case 3:
+		o.Expiry = h.now.Add(26 * time.Hour)
+	}
+	raw := h.c.Tx(h.now, o, bodies, who...)
+	h.past = append(h.past, raw)
+	return raw
+}
+
+// replica is a node's state: layers over a store, finalised from below.
+type replica struct {
+	store  *ledgertest.MemStore
+	head   *state.State
+	layers []*state.State
+}
+
+func newReplica() *replica {
+	r := &replica{store: &ledgertest.MemStore{}}
+	r.head = state.Empty(r.store)
+	return r
+}
+
+func (r *replica) push(s *state.State) { r.head, r.layers = s, append(r.layers, s) }
+
+// finalise writes the lowest n layers to the store, as commit and the node do.
+func (r *replica) finalise(n int) {
+	for _, s := range r.layers[:n] {
+		r.store.Put(s.Writes())
+		s.Detach()
+	}
+	r.layers = r.layers[n:]
+	if len(r.layers) > 0 {
+		r.layers[0].Detach()
+	}
+}
+
+// TestStateEquality: whoever executed, whoever folded the leaves, whoever loaded the records, and whoever has a filter that
+// is good for nothing hold the same bytes and give the same answers.
+func TestStateEquality(t *testing.T) {
+	blocks, runs := 250, 1
+	if !testing.Short() {
+		blocks, runs = 1200, 4
+	}
+	for range runs {
+		seed := uint64(time.Now().UnixNano())
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) { equality(t, seed, blocks) })
+	}
+}
+
+func equality(t *testing.T, seed uint64, blocks int) {
+	h := &history{chain: start(t, 4, ledgertest.Quotas{Day: 30, Total: 400}, nil), rng: rand.New(rand.NewPCG(seed, 1)), ders: map[string][]byte{}}
+	executed, folded, unfiltered := newReplica(), newReplica(), newReplica()
+	state.MayHaveAll(unfiltered.head)
+	seen := map[reason.Code]int{}
+	applied := map[ledger.Hash]bool{}
+	step := func(b *ledger.Block) *state.Executed {
+		t.Helper()
+		x, err := state.Execute(executed.head, b, state.Direct{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := state.Fold(folded.head, x.Leaves)
+		if err != nil {
+			t.Fatalf("height %d: %v", b.Header.Height, err)
+		}
+		u, err := state.Execute(unfiltered.head, b, state.Direct{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !sameLeaves(x.Leaves, u.Leaves) {
+			t.Fatalf("height %d: the filter decided", b.Header.Height)
+		}
+		executed.push(x.State)
+		folded.push(f)
+		unfiltered.push(u.State)
+		for _, r := range []*replica{executed, folded, unfiltered} {
+			if r.head.Root() != x.State.Root() || r.head.Chunks().Root() != x.State.Chunks().Root() {
+				t.Fatalf("height %d: roots differ", b.Header.Height)
+			}
+			r.finalise(h.rng.IntN(1 + min(len(r.layers), 4)))
+		}
+		for _, r := range x.Results {
+			applied[r.ID] = true
+			for _, v := range r.Verdicts {
+				seen[v.Code]++
+			}
+		}
+		for _, r := range x.Refused {
+			seen[r.Why.Code]++
+		}
+		h.head, h.all = x.State, append(h.all, x.Leaves...)
+		return x
+	}
+	same := func() *state.State {
+		t.Helper()
+		for _, r := range []*replica{executed, folded, unfiltered} {
+			r.finalise(len(r.layers))
+			if r.store.Sum() != executed.store.Sum() {
+				t.Fatal("records differ")
+			}
+		}
+		l := load(t, executed.store, h.all)
+		if l.Root() != executed.head.Root() || l.Chunks().Root() != executed.head.Chunks().Root() || fmt.Sprint(l.Channel()) != fmt.Sprint(executed.head.Channel()) {
+			t.Fatal("the loaded state differs")
+		}
+		return l
+	}
+	genesis, err := ledger.ParseBlock(h.c.Genesis)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.all = nil
+	step(genesis)
+	for i := range blocks {
+		if h.rng.IntN(60) == 0 {
+			h.now = h.now.Add(time.Duration(h.rng.IntN(30)) * time.Hour)
+		}
+		var txs [][]byte
+		for range 1 + h.rng.IntN(4) {
+			txs = append(txs, h.tx())
+		}
+		step(h.next(txs...))
+		if i%97 == 0 {
+			// A restart: from here on from what the disk has.
+			l := same()
+			executed.head, executed.layers = l, nil
+		}
+	}
+	loaded := same()
+	// Everything again, to all of them: the same refusals, and no effect.
+	h.now = h.now.Add(time.Second)
+	for from := 0; from < len(h.past); from += ledger.MaxLeafless {
+		b := h.next(h.past[from:min(len(h.past), from+ledger.MaxLeafless)]...)
+		y, err := state.Execute(loaded, b, state.Direct{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, err := state.Execute(folded.head, b, state.Direct{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		again := 0
+		for _, tx := range b.Txs {
+			if !applied[tx.ID] {
+				again++ // it had no effect the first time, and its time may have come
+			}
+		}
+		x := step(b)
+		if !sameLeaves(x.Leaves, y.Leaves) || !sameLeaves(x.Leaves, g.Leaves) {
+			t.Fatal("another answer to what was submitted before")
+		}
+		if len(x.Results) > again {
+			t.Error("a transaction was executed twice")
+		}
+		loaded = y.State
+	}
+	same()
+	for _, c := range []reason.Code{0, 1, 2, reason.Replayed, reason.Expired, reason.ExpiryTooFar, reason.WrongChannel, reason.NotAuthenticated,
+		reason.KeyBarred, reason.KeyOfAnotherDevice, reason.NotAuthorised, reason.AlreadyRevoked} {
+		if seen[c] == 0 {
+			t.Errorf("no random transaction was answered %s; the histories are too tame", c)
+		}
+	}
+	t.Logf("%d leaves, %d transactions, %d kinds of answer", len(h.all), len(h.past), len(seen))
+}
+
+func sameLeaves(a, b [][]byte) bool {
+	return bytes.Equal(bytes.Join(a, nil), bytes.Join(b, nil)) && len(a) == len(b)
+}
