@@ -11,10 +11,8 @@ sha256 = lambda *parts: hashlib.sha256(b"".join(parts)).digest()
 b64, unb64 = lambda data: base64.b64encode(data).decode(), base64.b64decode
 
 class Refused(Exception): pass  # its text is the slug
-
 def need(ok, slug):
     if not ok: raise Refused(slug)
-
 @contextlib.contextmanager
 def otherwise(slug):  # for input that cannot be read at all
     try: yield
@@ -33,17 +31,14 @@ def item(b, at):  # decodes leniently; gives the value and where it ends
         value, at = item(b, at)
         items.append(value)
     return (items if major == 4 else dict(zip(items[::2], items[1::2]))), at
-
 def encode(v):
     major, n = {int: 0, bytes: 2, list: 4, dict: 5}[type(v)], v if type(v) is int else len(v)
     size = next(size for size in (0, 1, 2, 4, 8) if n < (2 ** (8 * size) if size else 24))
     head = bytes([major << 5 | {0: n, 1: 24, 2: 25, 4: 26, 8: 27}[size]]) + n.to_bytes(8, "big")[8 - size:]
     pairs = sorted(encode(k) + encode(x) for k, x in v.items()) if major == 5 else map(encode, v) if major == 4 else ()
     return head + (v if major == 2 else b"".join(pairs))
-
 def decode(b, limit, rule, slug):  # the canonical check
-    with otherwise(slug):
-        v, _ = item(b, 0)
+    with otherwise(slug): v, _ = item(b, 0)
     need(len(b) <= limit and rule(v) and encode(v) == b, slug)  # check
     return v
 
@@ -70,7 +65,6 @@ STATUS = table({1: uint(1, 1), 2: bstr(), 3: uint(), 4: bstr(), 5: many(HASH)}, 
 name_ok = lambda s: s != "" and not re.search(r"[\0-\x1f\s+]", s)
 key_name_ok = lambda s: name_ok(s) and not re.search("[#\x7f]", s) and len(s.encode()) <= 255
 URL = r"(?=.{1,512}$)https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?([/?][!\"$-~]*)?"
-
 @otherwise("bad-policy")
 def parse_policy(data, bad="bad-policy"):  # gives log keys, cosigner keys: (name, note key id, public key); the quorum
     def vkey(text, kind):
@@ -80,12 +74,11 @@ def parse_policy(data, bad="bad-policy"):  # gives log keys, cosigner keys: (nam
         need(key_name_ok(name) and id == sha256(name.encode(), b"\n", key)[:4].hex(), bad)  # check
         return name, bytes.fromhex(id), key[1:]
     need(len(data) <= 65536 and data[-1:] == b"\n" and not re.search(rb"[\0-\x08\x0b-\x1f\x7f]", data), bad)  # check
-    logs, witnesses, groups, chosen, quorums = [], [], [], [], {"none": (0, [])}
+    logs, witnesses, groups, chosen, keywords = [], [], [], [], "log witness group quorum all any none".split()
+    quorums = {**dict.fromkeys(keywords), "none": (0, [])}
     for line in filter(re.compile(rb"[ \t]*[^ \t#]").match, data.split(b"\n")):
         word, name, *rest = re.findall("[^ \t]+", line.decode())
-        if word in ("witness", "group"):
-            need(key_name_ok(name) and name not in "log witness group quorum all any none".split(), bad)  # check
-            need(name not in quorums, bad)  # check
+        need(word in ("log", "quorum") or key_name_ok(name) and name not in quorums, bad)  # check
         if word == "log":
             logs.append(vkey(name, 1))
         elif word == "witness":
@@ -93,13 +86,13 @@ def parse_policy(data, bad="bad-policy"):  # gives log keys, cosigner keys: (nam
             quorums[name] = 1, [name]
         elif word == "group":
             k, *members = rest
-            need({*members} <= quorums.keys() - {"none"} and len({*members}) == len(members), bad)  # check
+            need({*members} <= quorums.keys() - {*keywords} and len({*members}) == len(members), bad)  # check
             quorums[name] = {"all": len(members), "any": 1}.get(k) or int(k), members
             need(k in ("all", "any", str(quorums[name][0])) and 1 <= quorums[name][0] <= len(members), bad)  # check
             groups, rest = groups + [name], []
         else:
-            need(word == "quorum" and name in quorums, bad)  # check
-            chosen, rest = chosen + [name], rest * 2
+            need(word == "quorum" and name in quorums and not rest, bad)  # check
+            chosen.append(name)
         need(len(rest) <= 1 and all(re.fullmatch(URL, url) for url in rest), bad)  # check
     (q, members), n, keys = quorums[chosen[0]], len(witnesses), logs + witnesses
     need(len(chosen) == 1 and len(groups) <= 1 and 1 <= len(logs) <= 32 and n <= 16, bad)  # check
@@ -108,7 +101,6 @@ def parse_policy(data, bad="bad-policy"):  # gives log keys, cosigner keys: (nam
     need(len({x[0] for x in witnesses}) == n and len({x[2] for x in keys}) == len(keys), bad)  # check
     need(3 * q > 2 * n, "policy-breaks-quorum")  # check
     return logs, witnesses, q
-
 @otherwise("bad-checkpoint")
 def parse_note(data, bad="bad-checkpoint"):  # gives body, origin, size, root, [(name, note key id and signature)]
     text, _, rest = data.decode().partition("\n\n")
@@ -121,7 +113,6 @@ def parse_note(data, bad="bad-checkpoint"):  # gives body, origin, size, root, [
     need(name_ok(origin) and len(origin.encode()) <= 255, bad)  # check
     need(all(name_ok(n) for n, _ in sigs) and all(len(s) >= 5 for _, s in sigs), bad)  # check
     return body.encode(), origin, size, root, sigs
-
 @otherwise("bad-proof-file")
 def parse_proof(data, bad="bad-proof-file"):  # gives extra data, index, path, note
     text, _, note = data.partition(b"\n\n")
@@ -129,8 +120,8 @@ def parse_proof(data, bad="bad-proof-file"):  # gives extra data, index, path, n
     extra = unb64(lines.pop(0)[6:]) if lines[0].startswith("extra ") else b""
     index, path = int(lines[0][6:]), [unb64(line) for line in lines[1:]]
     again = ["c2sp.org/tlog-proof@v1", *["extra " + b64(extra)] * (extra != b""), "index %d" % index, *map(b64, path)]
-    need(data == "\n".join(again).encode() + b"\n\n" + note and len(data) <= 137216 and len(extra) <= 49000, bad)  # check
-    need(0 <= index < 2**63 - 1 and len(path) <= 63 and all(len(p) == 32 for p in path), bad)  # check
+    need(data == "\n".join(again).encode() + b"\n\n" + note and len(data) <= 137216, bad)  # check
+    need(len(extra) <= 49000 and 0 <= index < 2**63 - 1 and len(path) <= 63 and {len(p) for p in path} <= {32}, bad)  # check
     return extra, index, path, parse_note(note)
 
 # --- The three verifications.
@@ -142,10 +133,8 @@ def included(index, size, leaf, path, root):
         while at == last and at and not at & 1: at, last = at >> 1, last >> 1
         at, last = at >> 1, last >> 1
     return index < size and last == 0 and h == root  # check
-
 def signed(key, sig, data):
     with otherwise("bad-checkpoint"): Ed25519PublicKey.from_public_bytes(key).verify(sig, data)
-
 def trust(policy, note):  # gives a checkpoint's size, root and time
     (logs, witnesses, q), (body, origin, size, root, sigs), times = policy, note, []
     of = lambda key: [sig[4:] for name, sig in sigs if (name, sig[:4]) == key[:2]]
@@ -162,7 +151,6 @@ def trust(policy, note):  # gives a checkpoint's size, root and time
             signed(key[2], sig[8:], b"cosignature/v1\ntime %d\n" % times[-1] + body)  # check
     need(len(times) >= q, "quorum-not-reached")  # check
     return size, root, sorted(times, reverse=True)[len(witnesses) - q]
-
 def receipt(policy, file, cert):  # gives the leaf
     need(1 <= len(cert) <= 8192, "bad-certificate-file")  # check
     extra, index, path, note = parse_proof(file)
@@ -172,7 +160,6 @@ def receipt(policy, file, cert):  # gives the leaf
     body = decode(entry, 65535, OPERATION, "not-a-publication")[2][3]
     need(decode(body, 16384, PUBLISH, "not-a-publication")[1].get(2) == cert, "wrong-certificate")  # check
     return index
-
 def status(policy, file, leaf):  # gives the status and its time
     extra, index, path, note = parse_proof(file)
     x, (size, root, when) = decode(extra, 49000, STATUS, "bad-extra"), trust(policy, note)
@@ -195,21 +182,18 @@ def status(policy, file, leaf):  # gives the status and its time
         need(runs, "bad-cause")  # check
         need(runs[0][2] == bits, "cause-status-mismatch")  # check
     return bits, when
-
 def verdict(policy, receipt_file, status_file, cert, now, max_age, published_only):  # times in seconds
     try:
         policy = parse_policy(policy)
         leaf = receipt(policy, receipt_file, cert)
-        if published_only:
-            return "published"
+        if published_only: return "published"
         need(status_file is not None, "status-not-checked")  # check
         bits, when = status(policy, status_file, leaf)
         need(bits != 3, "revoked")  # check
         need(now - when <= max_age, "stale")  # check
         need(when - now <= 300, "from-the-future")  # check
         need(bits != 2, "suspended")  # check
-        with otherwise("bad-certificate-file"):
-            dates = x509.load_der_x509_certificate(cert)
+        with otherwise("bad-certificate-file"): dates = x509.load_der_x509_certificate(cert)
         need(now >= calendar.timegm(dates.not_valid_before.timetuple()), "not-yet-valid")  # check
         need(now <= calendar.timegm(dates.not_valid_after.timetuple()), "validity-ended")  # check
         return "good"
@@ -217,16 +201,16 @@ def verdict(policy, receipt_file, status_file, cert, now, max_age, published_onl
         return str(refused)
 
 if __name__ == "__main__":
-    args, read = argparse.ArgumentParser(), lambda name: open(name, "rb").read()
-    for option, settings in {"cert": {"type": read}, "--policy": {"type": read, "required": True},
-                             "--receipt": {"type": read, "required": True}, "--status": {"type": read},
-                             "--now": {"type": int, "default": int(time.time())},
-                             "--max-age": {"type": int, "default": 86400},
-                             "--published-only": {"action": "store_true"}}.items():
-        args.add_argument(option, **settings)
+    args = argparse.ArgumentParser()
+    for name in ("--policy", "--receipt", "--status", "cert"):
+        args.add_argument(name, type=lambda name: open(name, "rb").read())
+    for name, value in (("--now", int(time.time())), ("--max-age", 86400)):
+        args.add_argument(name, type=int, default=value)
+    args.add_argument("--published-only", action="store_true")
     a = args.parse_args()
     pem = re.findall(rb"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", a.cert, re.S)
     cert = a.cert if b"-----BEGIN" not in a.cert else unb64(pem[0]) if len(pem) == 1 else b""
     slug = verdict(a.policy, a.receipt, a.status, cert, a.now, a.max_age, a.published_only)
     print(slug)
     sys.exit(0 if slug in ("good", "published") else 3 if slug in UNKNOWN else 1)
+
