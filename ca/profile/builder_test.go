@@ -118,7 +118,7 @@ func good(t testing.TB, key crypto.Signer, alg SigAlg) *spec {
 	name := tlv(tagSequence, attr(oidO, tagUTF8String, "Örtliche Zellen"), attr(oidSerialNumber, tagPrintableString, "SC-0001/A"))
 	id := bytes.Repeat([]byte{7}, 20)
 	return &spec{
-		version: tlv(tagConstructed|0, tlv(tagInteger, []byte{2})), serial: tlv(tagInteger, []byte{0x41, 1, 2, 3}),
+		version: tlv(tagConstructed, tlv(tagInteger, []byte{2})), serial: tlv(tagInteger, []byte{0x41, 1, 2, 3}),
 		sigAlg: str(sigAlgDER[alg]), issuer: name, subject: name,
 		notBefore: tlv(tagUTCTime, str("270101000000Z")), notAfter: tlv(tagGeneralizedTime, str("99991231235959Z")),
 		spki: spkiOf(t, key.Public()),

@@ -89,7 +89,7 @@ func keyIdentifier(value *der, id []byte, critical bool) []byte {
 // certificate's own, and stock software disagrees on what to do when it does not.
 func (c *Certificate) authorityKeyIdentifier(value *der, critical bool) {
 	s := value.inside(tagSequence)
-	id, present := s.optional(tagContext | 0)
+	id, present := s.optional(tagContext)
 	if s.err == nil && (!present || len(s.rest) > 0) {
 		s.fail(reason.ExtensionForm, "authorityKeyIdentifier must be keyid only, without issuer and serial")
 	}

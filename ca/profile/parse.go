@@ -131,7 +131,7 @@ func (d *der) version() {
 		d.fail(reason.CertVersion, "version 1: there is no version field")
 		return
 	}
-	v := d.inside(tagConstructed | 0)
+	v := d.inside(tagConstructed)
 	n := v.integer()
 	v.close(d)
 	if d.err == nil && !bytes.Equal(n, []byte{2}) {

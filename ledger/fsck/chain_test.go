@@ -131,7 +131,7 @@ func TestChain(t *testing.T) {
 		}, "payload hash"},
 		{"another previous header", 5, func(e *ledger.Entry) { resign(e, block, func(h *ledger.Header) { h.Previous[0]++ }) }, "does not fold"},
 		{"another height", 5, func(e *ledger.Entry) { resign(e, block, func(h *ledger.Header) { h.Height++ }) }, "does not fold"},
-		{"an earlier time", 5, func(e *ledger.Entry) { resign(e, block, func(h *ledger.Header) { h.Time = 1 }) }, "does not fold"},
+		{"an earlier time", 5, func(e *ledger.Entry) { resign(e, block, func(h *ledger.Header) { h.Time = 1 }) }, "another time than its block"},
 		{"view 0", 5, func(e *ledger.Entry) { resign(e, block, func(h *ledger.Header) { h.View = 0 }) }, "does not fold"},
 		{"another status root", 5, func(e *ledger.Entry) { e.Epoch.StatusRoot[0]++ }, "does not fold"},
 		{"another body", 1, func(e *ledger.Entry) { e.Op.Body = ledgertest.Publish(l.c.Device("ACME-77", "acme-cells.example", 0)) }, "not the one that was signed"},

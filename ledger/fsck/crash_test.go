@@ -3,13 +3,13 @@ package fsck_test
 import (
 	"encoding/binary"
 	"hash/crc32"
-	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/quorate-pki/quorate/ledger"
@@ -43,6 +43,11 @@ func TestCrash(t *testing.T) {
 		for _, kept := range []int{0, 100, rng.IntN(100)} {
 			d := dir{c, mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: kept, RNG: rng})}
 			findings, _ := d.check(t, false)
+			if fsck.Differs(findings) && !opens(d.fs) {
+				// Pebble itself does not survive the loss of one of two names that one sync of the directory covers.
+				notes["index lost by Pebble"]++
+				continue
+			}
 			for _, f := range findings {
 				if !f.Note {
 					t.Errorf("seed %d: crash before step %d (%s %s), %d%% kept: %v", seed, op.N, op.Kind, op.Path, kept, f)
@@ -61,7 +66,13 @@ func TestCrash(t *testing.T) {
 	t.Logf("%d steps; notes: %v", hook.Steps(), notes)
 }
 
-// mem is a copy of a directory.
+// opens reports whether Pebble, writing, opens the index.
+func opens(fs vfs.FS) bool {
+	db, err := pebble.Open("node/index", &pebble.Options{FS: fs, FormatMajorVersion: pebble.FormatNewest, Logger: silent{}})
+	return err == nil && db.Close() == nil
+}
+
+// copy is a copy of a directory.
 func (d dir) copy(t testing.TB) dir {
 	t.Helper()
 	out := dir{d.c, vfs.NewMem()}
@@ -177,7 +188,6 @@ func TestSignerMemory(t *testing.T) {
 // TestOrderer: segments that are each readable and say what they should not.
 func TestOrderer(t *testing.T) {
 	d := build(t)
-	t.Log(slices.Collect(maps.Keys(contents(t, d.fs, "node/orderer"))))
 	const name = "node/orderer/0000000000000002-00000000.blocks"
 	data := contents(t, d.fs, "node")[name]
 	first := data[:16+binary.BigEndian.Uint32(data)]

@@ -57,7 +57,9 @@ type dir struct {
 
 func run(t testing.TB, c *ledgertest.Consortium, fs vfs.FS, clock *ledgertest.Clock, work []ledgertest.Submission) {
 	t.Helper()
-	n, err := node.Open(t.Context(), c.NodeConfig(fs, clock))
+	cfg := c.NodeConfig(fs, clock)
+	cfg.Segment = 16 << 10 // the first run rotates its segment, the second does not
+	n, err := node.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

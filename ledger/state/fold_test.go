@@ -108,7 +108,7 @@ func TestFoldRefusesTamperedLeaves(t *testing.T) {
 		"key dictionary":              epoch(func(e *ledger.Epoch) { e.Keys = &ledger.Hash{} }),
 		"a leafless transaction gone": epoch(func(e *ledger.Epoch) { e.Leafless = []ledger.Leafless{} }),
 		"a leafless transaction else": epoch(func(e *ledger.Epoch) { e.Leafless[0].Leaf[0] ^= 1 }),
-		"a leafless position":         epoch(func(e *ledger.Epoch) { e.Leafless[0].Position = 0 }),
+		"a leafless position":         epoch(func(e *ledger.Epoch) { e.Leafless[0].Position = 2 }),
 		"a leafless position beyond":  epoch(func(e *ledger.Epoch) { e.Leafless[0].Position = 1 << 63 }),
 		"leafless positions twice":    epoch(func(e *ledger.Epoch) { e.Leafless = append(e.Leafless, e.Leafless[0]) }),
 		"header channel":              header(func(h *ledger.Header) { h.Channel[0] ^= 1 }),

@@ -135,7 +135,7 @@ func checkPolicyKey(v VKey, typ byte, rawURL string, seen map[string]bool) error
 	if u, err := url.Parse(rawURL); err != nil {
 		return err
 	} else if u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil {
-		return fmt.Errorf("URL %q is not http(s)://host...", rawURL)
+		return fmt.Errorf("URL %q is not http or https with a host", rawURL)
 	}
 	return nil
 }

@@ -112,7 +112,7 @@ func (p *policyParser) witness(args []string) error {
 // group <name> all|any|<k> <name>...
 func (p *policyParser) defineGroup(args []string) error {
 	if len(args) < 3 {
-		return errors.New("want: group <name> all|any|<k> <name>...")
+		return errors.New("want: group <name> all|any|<k> <name> and more names")
 	}
 	if p.group != "" {
 		return errors.New("a second group: only one, of all witnesses, is accepted")
