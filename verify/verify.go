@@ -72,9 +72,8 @@ func Receipt(p *tlog.Policy, receipt, der []byte) (*Published, error) {
 	if err != nil || entry.Op == nil {
 		return nil, reason.New(reason.NotAPublication, "leaf %d is of another kind", proof.Index)
 	}
-	_, args, err := ledger.ParseBody(entry.Op.Body)
-	pub, ok := args.(*ledger.Publish)
-	if err != nil || !ok {
+	pub, ok := arguments(entry.Op).(*ledger.Publish)
+	if !ok {
 		return nil, reason.New(reason.NotAPublication, "leaf %d is another operation", proof.Index)
 	}
 	// The proof covers the bytes; this makes sure that the certificate stands where a publication has it and was
@@ -84,6 +83,18 @@ func Receipt(p *tlog.Policy, receipt, der []byte) (*Published, error) {
 	}
 	return &Published{Leaf: proof.Index, Profile: pub.Profile, Effects: entry.Op.Effects, Size: v.Size,
 		CheckedAt: unix(v.Time), DER: sha256.Sum256(der)}, nil
+}
+
+// arguments decodes the body of an op-leaf; nil when it is no body.
+func arguments(op *ledger.OpLeaf) any {
+	if len(op.Body) > ledger.MaxBody {
+		return nil
+	}
+	_, args, err := ledger.ParseBody(op.Body)
+	if err != nil {
+		return nil
+	}
+	return args
 }
 
 // Status verifies a status proof of a leaf. It does not look at the age: Fresh does.
@@ -154,9 +165,8 @@ func (s *Standing) cause(c *ledger.StatusCause, v *tlog.Verified) error {
 	if err != nil || entry.Op == nil {
 		return reason.New(reason.BadCause, "leaf %d is no operation", c.Index)
 	}
-	_, args, err := ledger.ParseBody(entry.Op.Body)
-	change, ok := args.(*ledger.StatusChange)
-	if err != nil || !ok {
+	change, ok := arguments(entry.Op).(*ledger.StatusChange)
+	if !ok {
 		return reason.New(reason.BadCause, "leaf %d is no status change", c.Index)
 	}
 	for _, r := range entry.Op.Effects.Runs {

@@ -248,13 +248,13 @@ func TestNothingFinalWithoutAQuorum(t *testing.T) {
 			w.grow(5)
 			d := w.start(0, nil)
 			d.deliver(1, 5)
-			// This member's own signature is on height 5; the peers sign 3.
+			// This member's own signature is on every height.
 			for i := 1; i < n; i++ {
 				wantHeight := uint64(0)
 				if n == 1 {
 					wantHeight = 5
 				}
-				if i > quorumOf(n) {
+				if i >= quorumOf(n) {
 					wantHeight = 3
 				}
 				if d.height() != wantHeight {
@@ -271,7 +271,6 @@ func TestNothingFinalWithoutAQuorum(t *testing.T) {
 			if d.height() != 3 || d.m.Pending() != 2 {
 				t.Fatalf("final %d, %d pending", d.height(), d.m.Pending())
 			}
-			// With its own, a quorum on 5 needs one peer less.
 			for i := 1; i < quorumOf(n); i++ {
 				if d.height() != 3 {
 					t.Fatalf("%d peers on height 5: final %d", i-1, d.height())

@@ -149,9 +149,15 @@ type tiles struct {
 
 func (t tiles) ReadTile(tile tlog.Tile) ([]byte, error) { return t.r.Tile(t.ctx, tile) }
 
-// Run submits a workload to a node and tells note of every acknowledgement. It stops at the first error that is no
+// Ledger is the waist: a node, or a client of one.
+type Ledger interface {
+	ledger.Reader
+	ledger.Submitter
+}
+
+// Run submits a workload to a ledger and tells note of every acknowledgement. It stops at the first error that is no
 // refusal.
-func Run(ctx context.Context, n *node.Node, work []Submission, note func(Acked, ledger.Head)) error {
+func Run(ctx context.Context, n Ledger, work []Submission, note func(Acked, ledger.Head)) error {
 	for i, w := range work {
 		res, err := n.Submit(ctx, w.Raw)
 		if _, refused := errors.AsType[*reason.Error](err); refused {

@@ -1,10 +1,9 @@
 #!/usr/bin/python3
-"""A second verifier of receipts and status proofs, from docs/formats.md alone. Prints good, published or the slug of the
-first rule broken; exits 0, 1 (no) or 3 (not established). Tests delete each line marked "# check" and must notice."""
+"""A second verifier of receipts and status proofs, from docs/formats.md alone. Prints good, published or the slug of
+the first rule broken; exits 0, 1 (no) or 3 (not known). A test deletes each line marked "# check" and must notice."""
 import argparse, base64, calendar, contextlib, hashlib, re, sys, time
 from cryptography import exceptions, x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 sha256 = lambda *parts: hashlib.sha256(b"".join(parts)).digest()
 b64, unb64 = lambda data: base64.b64encode(data).decode(), base64.b64decode
 class Refused(Exception): pass  # its text is the slug
@@ -13,16 +12,14 @@ def need(ok, slug):
 @contextlib.contextmanager
 def otherwise(slug):  # for input that cannot be read at all
     try: yield
-    except (ValueError, LookupError, TypeError, RecursionError, exceptions.InvalidSignature): raise Refused(slug)
-
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, exceptions.InvalidSignature):
+        raise Refused(slug)
 # --- CBOR: unsigned integers, byte strings, arrays and maps; what a verifier reads has nothing else.
 def item(b, at):  # decodes leniently; gives the value and where it ends
     major, n, at = b[at] >> 5, b[at] & 31, at + 1
-    if n >= 24:
-        size = {24: 1, 25: 2, 26: 4, 27: 8}[n]
-        n, at = int.from_bytes(b[at:at + size], "big"), at + size
-    if major in (0, 2):
-        return (n, at) if major == 0 else (b[at:at + n], at + n)
+    size = {24: 1, 25: 2, 26: 4, 27: 8}[n] if n >= 24 else 0
+    n, at = int.from_bytes(b[at:at + size], "big") if size else n, at + size
+    if major in (0, 2): return (n, at) if major == 0 else (b[at:at + n], at + n)
     items = []
     for _ in range({4: n, 5: 2 * n}[major]):
         value, at = item(b, at)
@@ -34,21 +31,22 @@ def encode(v):
     head = bytes([major << 5 | {0: n, 1: 24, 2: 25, 4: 26, 8: 27}[size]]) + n.to_bytes(8, "big")[8 - size:]
     pairs = sorted(encode(k) + encode(x) for k, x in v.items()) if major == 5 else map(encode, v) if major == 4 else ()
     return head + (v if major == 2 else b"".join(pairs))
-def decode(b, limit, rule, slug):  # the canonical check
-    with otherwise(slug): v, _ = item(b, 0)
-    need(len(b) <= limit and rule(v) and encode(v) == b, slug)  # check
+def decode(b, rule, slug):  # the canonical check; sizes are checked by the file's limits and the rules
+    with otherwise(slug):
+        v, _ = item(b, 0)
+        need(rule(v) and encode(v) == b, slug)  # check
     return v
 # A rule is a function that tells whether a value is as the CDDL says.
 uint = lambda low=0, high=2**64 - 1: lambda v: type(v) is int and low <= v <= high
 bstr = lambda low=0, high=2**32: lambda v: type(v) is bytes and low <= len(v) <= high
 many = lambda rule, low=0, high=1025: lambda v: type(v) is list and low <= len(v) <= high and all(map(rule, v))
 row = lambda *rules: lambda v: type(v) is list and len(v) == len(rules) and all(r(x) for r, x in zip(rules, v))
-table = lambda must, may={}: lambda v: type(v) is dict and must.keys() <= v.keys() and all(
-    {**must, **may}.get(k, lambda x: False)(x) for k, x in v.items())
+table = lambda must, may: lambda v: must.keys() <= v.keys() and all({**must, **may}[k](x) for k, x in v.items())
 HASH, ID = bstr(32, 32), bstr(16, 16)
-OPERATION = row(uint(1, 1), uint(2, 2), table({1: uint(), 2: uint(), 3: bstr(), 4: table({10: uint(), 13: uint()}, {
-    1: ID, 2: uint(1), 3: uint(), 4: uint(1), 5: many(row(uint(), uint(), uint(0, 3)), 1, 1000), 6: HASH,
-    7: many(ID, 1), 8: uint(1), 9: HASH, 11: row(ID, uint()), 12: ID, 14: uint(1)})}))
+OPERATION = row(uint(1, 1), uint(2, 2), table({1: uint(), 2: uint(), 3: bstr(0, 16384), 4: table(
+    {10: uint(), 13: uint()}, {
+        1: ID, 2: uint(1), 3: uint(), 4: uint(1), 5: many(row(uint(), uint(), uint(0, 3)), 1, 1000), 6: HASH,
+        7: many(ID, 1), 8: uint(1), 9: HASH, 11: row(ID, uint()), 12: ID, 14: uint(1)})}, {}))
 EPOCH = row(uint(1, 1), uint(3, 3), table({1: row(bstr(), bstr()), 2: uint(), 3: HASH, 4: uint(), 5: HASH,
                                            6: many(row(uint(), HASH), 0, 256)}, {7: HASH}))
 PUBLISH = row(uint(1, 1), lambda v: table({1: uint()}, {2: bstr(1, 16384), 3: HASH})(v) and len(v) == 2)
@@ -56,7 +54,6 @@ CHANGE = row(uint(2, 2), lambda v: table({1: uint(1, 3), 2: uint(1, 6), 3: HASH,
     4: uint(), 6: uint(), 7: uint(), 8: bstr(1, 2048)})(v) and (4 in v) == (v[2] == 1))
 RECEIPT = table({1: uint(1, 1), 2: bstr(), 3: bstr()}, {4: many(bstr(), 1)})
 STATUS = table({1: uint(1, 1), 2: bstr(), 3: uint(), 4: bstr(), 5: many(HASH)}, {6: row(uint(), bstr(), many(HASH))})
-
 # --- Text: parsed leniently, then written again, which must give what was there.
 name_ok = lambda s: s != "" and not re.search(r"[\0-\x1f\s+]", s)
 key_name_ok = lambda s: name_ok(s) and not re.search("[#\x7f]", s) and len(s.encode()) <= 255
@@ -119,7 +116,7 @@ def parse_proof(data, bad="bad-proof-file"):  # gives extra data, index, path, n
     need(len(extra) <= 49000 and 0 <= index < 2**63 - 1 and len(path) <= 63 and {*map(len, path)} <= {32}, bad)  # check
     return extra, index, path, parse_note(note)
 
-# --- The three verifications.
+# --- Proofs, and the verdict.
 def included(index, size, leaf, path, root):
     at, last, h = index, size - 1, leaf
     for p in path:
@@ -132,7 +129,7 @@ def signed(key, sig, data):
     with otherwise("bad-checkpoint"): Ed25519PublicKey.from_public_bytes(key).verify(sig, data)
 def proof(policy, file, rule, entry):  # gives the extra data and index; the checkpoint's size, root and time
     (logs, witnesses, q), (extra, index, path, note), times = policy, parse_proof(file), []
-    (body, origin, size, root, sigs), extra = note, decode(extra, 49000, rule, "bad-extra")
+    (body, origin, size, root, sigs), extra = note, decode(extra, rule, "bad-extra")
     of = lambda key: [sig[4:] for name, sig in sigs if (name, sig[:4]) == key[:2]]
     need(origin == logs[0][0], "wrong-origin")  # check
     for key in logs:
@@ -148,16 +145,10 @@ def proof(policy, file, rule, entry):  # gives the extra data and index; the che
     need(len(times) >= q, "quorum-not-reached")  # check
     need(included(index, size, sha256(b"\0", entry(extra)), path, root), "not-included")  # check
     return extra, index, size, root, sorted(times, reverse=True)[len(witnesses) - q]
-def receipt(policy, file, cert):  # gives the leaf
-    need(1 <= len(cert) <= 8192, "bad-certificate-file")  # check
-    x, index, *_ = proof(policy, file, RECEIPT, lambda x: x[2] + cert + x[3])
-    body = decode(x[2] + cert + x[3], 65535, OPERATION, "not-a-publication")[2][3]
-    need(decode(body, 16384, PUBLISH, "not-a-publication")[1].get(2) == cert, "wrong-certificate")  # check
-    return index
 def status(policy, file, leaf):  # gives the status and its time
     x, index, size, root, when = proof(policy, file, STATUS, lambda x: x[2])
     need(index == size - 1, "epoch-not-last")  # check
-    epoch = decode(x[2], 65535, EPOCH, "not-an-epoch")[2]
+    epoch = decode(x[2], EPOCH, "not-an-epoch")[2]
     need(epoch[2] <= index, "epoch-mismatch")  # check
     need(leaf < index, "leaf-not-covered")  # check
     need(len(x[4]) == 256, "bad-chunk")  # check
@@ -168,8 +159,8 @@ def status(policy, file, leaf):  # gives the status and its time
     need(bits == 1 or 6 in x, "bad-cause")  # check
     if 6 in x:
         need(included(x[6][0], size, sha256(b"\0", x[6][1]), x[6][2], root), "bad-cause")  # check
-        change = decode(x[6][1], 65535, OPERATION, "bad-cause")[2]
-        decode(change[3], 16384, CHANGE, "bad-cause")  # check
+        change = decode(x[6][1], OPERATION, "bad-cause")[2]
+        decode(change[3], CHANGE, "bad-cause")  # check
         runs = [run for run in change[4].get(5, []) if run[0] <= leaf < run[0] + run[1]]
         need(runs, "bad-cause")  # check
         need(runs[0][2] == bits, "cause-status-mismatch")  # check
@@ -177,7 +168,10 @@ def status(policy, file, leaf):  # gives the status and its time
 def verdict(policy, receipt_file, status_file, cert, now, max_age, published_only):  # times in seconds
     try:
         policy = parse_policy(policy)
-        leaf = receipt(policy, receipt_file, cert)
+        need(1 <= len(cert) <= 8192, "bad-certificate-file")  # check
+        x, leaf, *_ = proof(policy, receipt_file, RECEIPT, lambda x: x[2] + cert + x[3])
+        body = decode(x[2] + cert + x[3], OPERATION, "not-a-publication")[2][3]
+        need(decode(body, PUBLISH, "not-a-publication")[1].get(2) == cert, "wrong-certificate")  # check
         if published_only: return "published"
         need(status_file is not None, "status-not-checked")  # check
         bits, when = status(policy, status_file, leaf)
@@ -193,11 +187,9 @@ def verdict(policy, receipt_file, status_file, cert, now, max_age, published_onl
         return str(refused)
 
 if __name__ == "__main__":
-    args = argparse.ArgumentParser()
-    for name in ("--policy", "--receipt", "--status", "cert"):
-        args.add_argument(name, type=lambda name: open(name, "rb").read())
-    for name, value in (("--now", int(time.time())), ("--max-age", 86400)):
-        args.add_argument(name, type=int, default=value)
+    args, now = argparse.ArgumentParser(), int(time.time())
+    for n in ("--policy", "--receipt", "--status", "cert"): args.add_argument(n, type=lambda n: open(n, "rb").read())
+    for n, default in (("--now", now), ("--max-age", 86400)): args.add_argument(n, type=int, default=default)
     args.add_argument("--published-only", action="store_true")
     a = args.parse_args()
     pem = re.findall(rb"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", a.cert, re.S)
@@ -206,4 +198,3 @@ if __name__ == "__main__":
     print(slug)
     unknown = ("stale", "from-the-future", "status-not-checked", "leaf-not-covered")
     sys.exit(0 if slug in ("good", "published") else 3 if slug in unknown else 1)
-
