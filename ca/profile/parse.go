@@ -93,6 +93,10 @@ func (c *Certificate) signed(at int, outerAlgorithm []byte) error {
 	c.Issuer, _ = t.name()
 	c.validity(t)
 	c.Subject, c.DeviceSerial = t.name()
+	// Before the extensions: a certificate that a CA issued is told so, not that its key identifiers differ.
+	if t.err == nil && !bytes.Equal(c.Issuer, c.Subject) {
+		t.fail(reason.IssuerNotSubject, "")
+	}
 	keyAt := t.at
 	_, c.SPKI = t.takeWhole(tagSequence)
 	t.noUniqueIDs()
@@ -110,9 +114,6 @@ func (c *Certificate) signed(at int, outerAlgorithm []byte) error {
 	}
 	if !bytes.Equal(algorithm, outerAlgorithm) {
 		return reason.New(reason.AlgorithmMismatch, "")
-	}
-	if !bytes.Equal(c.Issuer, c.Subject) {
-		return reason.New(reason.IssuerNotSubject, "")
 	}
 	key, err := parseSPKI(c.SPKI, keyAt)
 	if err != nil {

@@ -721,7 +721,7 @@ func spoil(w *world, change func(*ledger.Header)) *ledger.Block {
 // TestRandomSchedules: whatever order things come in, with crashes and with cosigners that lie, nothing is final but the
 // agreed history, signatures only grow, and in the end all is final.
 func TestRandomSchedules(t *testing.T) {
-	rounds := 40
+	rounds := 12
 	if !testing.Short() {
 		rounds = 400
 	}

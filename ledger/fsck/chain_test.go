@@ -122,13 +122,13 @@ func TestChain(t *testing.T) {
 	}{
 		{"another key signs the header", 5, func(e *ledger.Entry) { resign(e, l.c.Key("ca-a/log"), same) }, "no member's block key"},
 		{"another proposer", 5, func(e *ledger.Entry) { resign(e, block, func(h *ledger.Header) { h.Proposer[0]++ }) }, "no member's block key"},
-		{"another payload", 5, func(e *ledger.Entry) { resign(e, block, func(h *ledger.Header) { h.Payload[0]++ }) }, "payload hash"},
-		{"another leafless transaction", 5, func(e *ledger.Entry) { e.Epoch.Leafless[0].Leaf[0]++ }, "payload hash"},
-		{"a leafless transaction elsewhere", 5, func(e *ledger.Entry) { e.Epoch.Leafless[0].Position = 7 }, "payload hash"},
+		{"another payload", 5, func(e *ledger.Entry) { resign(e, block, func(h *ledger.Header) { h.Payload[0]++ }) }, "the header's payload hash"},
+		{"another leafless transaction", 5, func(e *ledger.Entry) { e.Epoch.Leafless[0].Leaf[0]++ }, "the header's payload hash"},
+		{"a leafless transaction elsewhere", 5, func(e *ledger.Entry) { e.Epoch.Leafless[0].Position = 7 }, "the header's payload hash"},
 		{"a leafless transaction twice", 5, func(e *ledger.Entry) { e.Epoch.Leafless = append(e.Epoch.Leafless, e.Epoch.Leafless[0]) }, "out of order"},
 		{"a leafless transaction that is not in the block", 5, func(e *ledger.Entry) {
 			e.Epoch.Leafless = append(e.Epoch.Leafless, ledger.Leafless{Position: 9})
-		}, "payload hash"},
+		}, "the header's payload hash"},
 		{"another previous header", 5, func(e *ledger.Entry) { resign(e, block, func(h *ledger.Header) { h.Previous[0]++ }) }, "does not fold"},
 		{"another height", 5, func(e *ledger.Entry) { resign(e, block, func(h *ledger.Header) { h.Height++ }) }, "does not fold"},
 		{"an earlier time", 5, func(e *ledger.Entry) { resign(e, block, func(h *ledger.Header) { h.Time = 1 }) }, "another time than its block"},
@@ -141,7 +141,7 @@ func TestChain(t *testing.T) {
 		{"other rules", 1, func(e *ledger.Entry) { e.Op.Effects.Rules++ }, "another rule version"},
 		{"a refusal that was accepted", 0, func(e *ledger.Entry) { e.Tx.Codes[1] = reason.Accepted }, "is not the operation that leaf 14 says"},
 		{"an acceptance that was refused", 0, func(e *ledger.Entry) { e.Tx.Codes[0] = reason.QuotaDay }, "operation without its transaction"},
-		{"one verdict more", 0, func(e *ledger.Entry) { e.Tx.Codes = append(e.Tx.Codes, reason.QuotaDay) }, "verdicts"},
+		{"one verdict more", 0, func(e *ledger.Entry) { e.Tx.Codes = append(e.Tx.Codes, reason.QuotaDay) }, "has 3 verdicts for 2 operations"},
 		{"neither all nor nothing", 2, func(e *ledger.Entry) { e.Tx.Codes[0] = reason.AlreadyPublished }, "all or nothing"},
 		{"an epoch that claims another first leaf", 5, func(e *ledger.Entry) { e.Epoch.First++ }, "does not fold"},
 	} {

@@ -32,3 +32,9 @@ func ReadTree(fs vfs.FS, dir string, size uint64, root ledger.Hash) []Finding {
 	c.tree.judge(anchor{size, root, "the test", true})
 	return c.findings
 }
+
+// Guard runs f as everything of Pebble's is run.
+func Guard(f func() error) error { return guard(f) }
+
+// Fatal is what Pebble calls when it cannot go on.
+func Fatal() { quiet{}.Fatalf("") }

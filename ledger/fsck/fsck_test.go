@@ -242,7 +242,7 @@ func TestFlippedBit(t *testing.T) {
 			continue
 		}
 		kinds[strings.Split(rel, "/")[0]+"/"+path.Base(rel)] = true
-		d.flips(t, name, data, 8, func(bit int, findings []fsck.Finding, _ fsck.Summary) {
+		d.flips(t, name, data, 6, func(bit int, findings []fsck.Finding, _ fsck.Summary) {
 			if !named(findings, rel) {
 				t.Errorf("bit %d of %s: %v", bit, rel, findings)
 			}

@@ -2,6 +2,7 @@ package fsck_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -28,7 +29,7 @@ func TestFlippedIndexBit(t *testing.T) {
 			continue
 		}
 		outcome := map[string]int{}
-		d.flips(t, name, data, 10, func(bit int, findings []fsck.Finding, sum fsck.Summary) {
+		d.flips(t, name, data, 6, func(bit int, findings []fsck.Finding, sum fsck.Summary) {
 			switch {
 			case named(findings, rel):
 				outcome["named"]++
@@ -200,7 +201,7 @@ func TestFinalRecord(t *testing.T) {
 	value := d.records(t)[layout.FinalKey]
 	step := 1
 	if testing.Short() {
-		step = 211
+		step = 307
 	}
 	for bit := 0; bit < 8*len(value); bit += step {
 		bad := bytes.Clone(value)
@@ -237,4 +238,20 @@ func TestFinalRecord(t *testing.T) {
 		f.Checkpoint = bytes.Replace(f.Checkpoint, []byte("— test.example/ca-a"), []byte("— test.example/ca-b"), 1)
 	})
 	set("it has no checkpoint", func(f *layout.Final) { f.Checkpoint = []byte{} })
+}
+
+// TestGuard: neither a panic nor Fatalf inside Pebble ends the process, and neither passes for success.
+func TestGuard(t *testing.T) {
+	for name, f := range map[string]func() error{
+		"panic": func() error { panic("x") },
+		"fatal": func() error { fsck.Fatal(); return nil },
+		"error": func() error { return errors.New("x") },
+	} {
+		if fsck.Guard(f) == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	if err := fsck.Guard(func() error { return nil }); err != nil {
+		t.Error(err)
+	}
 }

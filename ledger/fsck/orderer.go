@@ -114,7 +114,7 @@ func (c *checker) orderedBlock(name string, at int, b *ledger.Block, recordView,
 		}
 	}
 	if hash, ok := c.ordered[h.Height]; ok && hash != b.Hash {
-		c.differs(name, "the block at byte %d is not the one that another segment has at height %d", at, h.Height)
+		c.differs(name, "the block at byte %d is not the one that another record has at height %d", at, h.Height)
 	}
 	c.ordered[h.Height] = b.Hash
 	if headers := c.chain.headers; c.folded && h.Height < uint64(len(headers)) {

@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"strconv"
 	"sync/atomic"
+	"testing"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -17,6 +20,21 @@ import (
 	"github.com/quorate-pki/quorate/ledger/tlog"
 	"github.com/quorate-pki/quorate/verify"
 )
+
+// Seed is a test's random seed: the value of QUORATE_SEED, or a new one. It is logged, so that a failure repeats.
+func Seed(t testing.TB) uint64 {
+	t.Helper()
+	seed := uint64(time.Now().UnixNano())
+	if s := os.Getenv("QUORATE_SEED"); s != "" {
+		n, err := strconv.ParseUint(s, 10, 64)
+		if err != nil {
+			t.Fatalf("QUORATE_SEED: %v", err)
+		}
+		seed = n
+	}
+	t.Logf("QUORATE_SEED=%d", seed)
+	return seed
+}
 
 // Clock advances by a millisecond each time it is asked, so that runs repeat.
 type Clock struct{ ms atomic.Int64 }

@@ -442,3 +442,9 @@ func isEpoch(leaf []byte) bool {
 	e, err := ledger.ParseEntry(leaf)
 	return err == nil && e.Epoch != nil
 }
+
+func TestLineKeyWithoutTheRightSuspendsNothing(t *testing.T) {
+	x := start(t, 1, plenty, line(0, func(l *ledger.LineKey) { l.Rights = ledger.RightPublish }))
+	leaf := x.publish(x.c.Device("ACME-1", dns, 0))
+	expect(t, x.one(x.change("ACME-1", on(leaf, ledger.Suspend, 6)), "acme-cells/line"), reason.NotAuthorised)
+}
