@@ -199,7 +199,7 @@ func TestRecords(t *testing.T) {
 func TestFinalRecord(t *testing.T) {
 	d := build(t)
 	value := d.records(t)[layout.FinalKey]
-	step := 1
+	step := 7
 	if testing.Short() {
 		step = 307
 	}

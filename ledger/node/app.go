@@ -3,7 +3,9 @@ package node
 import (
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/quorate-pki/quorate/ledger"
 	"github.com/quorate-pki/quorate/ledger/commit"
@@ -27,13 +29,38 @@ func (a app) Last() order.Ordered {
 	return order.Ordered{Ref: order.Ref{Height: ch.Height, Hash: ch.Header, View: ch.View}, Index: ch.Height}
 }
 
-// Assemble implements order.App (step 2 of the commit path).
+// Assemble implements order.App (step 2 of the commit path). It waits, and the transactions with it, while proposing
+// would be pointless: too many blocks are not final, or this node's clock was set back and its block would be refused.
 func (a app) Assemble(ctx context.Context, prev order.Ref, view uint64, txs [][]byte) (block []byte, ref order.Ref, err error) {
-	err = a.n.run(ctx, func() error {
-		block, ref, err = a.n.assemble(prev, view, txs)
-		return err
-	})
-	return block, ref, err
+	for {
+		err = a.n.run(ctx, func() error {
+			if a.n.machine.Pending() >= ledger.MaxPending || a.n.ahead() > 0 {
+				return errNotNow
+			}
+			block, ref, err = a.n.assemble(prev, view, txs)
+			return err
+		})
+		if !errors.Is(err, errNotNow) {
+			return block, ref, err
+		}
+		select {
+		case <-a.n.ticked:
+		case <-ctx.Done():
+			return nil, order.Ref{}, ctx.Err()
+		}
+	}
+}
+
+var errNotNow = errors.New("not now")
+
+// ahead is by how much the newest block's time is further ahead of this node's clock than a block may be; 0 when it is
+// not. Time never goes back on the log, so a clock set back by an hour means an hour without new blocks.
+func (n *Node) ahead() time.Duration {
+	head, now := n.machine.Head().Channel().Time, ledger.MillisOf(n.cfg.Now())
+	if head+1 <= now+ledger.MaxTimeAhead {
+		return 0
+	}
+	return time.Duration(head+1-now) * time.Millisecond
 }
 
 func (n *Node) assemble(prev order.Ref, view uint64, txs [][]byte) ([]byte, order.Ref, error) {

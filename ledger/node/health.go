@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/quorate-pki/quorate/ledger"
@@ -33,6 +34,9 @@ func (n *Node) Health(ctx context.Context) (Health, error) {
 		h.Channel, h.Height = ch.Name, ch.Height
 		if why := n.machine.Divergence(); why != nil {
 			h.Diverged = why.Error()
+		}
+		if d := n.ahead(); d > 0 {
+			h.Trouble = fmt.Sprintf("the log is %s ahead of this node's clock; no new blocks until then", d)
 		}
 		return nil
 	})

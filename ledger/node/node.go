@@ -67,7 +67,8 @@ type Node struct {
 	quit chan struct{}
 	done chan struct{}
 
-	looping bool // the loop was started
+	looping bool          // the loop was started
+	ticked  chan struct{} // one token: look at the time again
 
 	machine   *commit.Machine
 	lastNote  []byte
@@ -142,7 +143,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	if cfg.Tick == 0 {
 		cfg.Tick = time.Second
 	}
-	n := &Node{cfg: cfg, sigs: newSigCache(), work: make(chan func()), quit: make(chan struct{}), done: make(chan struct{}),
+	n := &Node{cfg: cfg, sigs: newSigCache(), work: make(chan func()), quit: make(chan struct{}), done: make(chan struct{}), ticked: make(chan struct{}, 1),
 		waiters: map[ledger.Hash][]chan answer{}}
 	if err := n.open(ctx); err != nil {
 		n.stopLoop()
@@ -326,6 +327,10 @@ func (n *Node) loop() {
 		case <-tick.C:
 			if err := n.step(commit.Tick{}); err != nil {
 				n.cfg.Log.Error("the node stops", "err", err)
+			}
+			select {
+			case n.ticked <- struct{}{}:
+			default:
 			}
 		case <-n.quit:
 			return

@@ -180,6 +180,42 @@ func TestFoldRefusesUnknownKeys(t *testing.T) {
 	}
 }
 
+// TestFoldRefusesReplays: a transaction is on the log once, even where everything else of the block fits it twice.
+func TestFoldRefusesReplays(t *testing.T) {
+	x := start(t, 1, plenty, nil)
+	raw := x.tx([][]byte{ledgertest.Publish(x.c.Device("OTHER-1", dns, 0))}, "acme-cells/line")
+	first := x.next(raw)
+	e, err := state.Execute(x.head, first, state.Direct{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	reseal := func(leaf []byte, txs ...*ledger.Parsed) []byte {
+		l, err := ledger.ParseEntry(leaf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h, err := l.Epoch.Header.Decode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.Payload = ledger.PayloadHash(txs)
+		l.Epoch.Header, l.Epoch.Leafless = ledger.SignHeader(h, x.c.Key("ca-a/block")), []ledger.Leafless{}
+		return l.Epoch.Encode()
+	}
+	twice := [][]byte{e.Leaves[0], e.Leaves[0], reseal(e.Leaves[1], first.Txs[0], first.Txs[0])}
+	if _, err := state.Fold(x.head, twice); !errors.Is(err, state.ErrBadLeaves) {
+		t.Errorf("twice in a block: %v", err)
+	}
+	x.apply(first)
+	e2, err := state.Execute(x.head, x.next(raw), state.Direct{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := state.Fold(x.head, [][]byte{e.Leaves[0], reseal(e2.Leaves[0], first.Txs[0])}); !errors.Is(err, state.ErrBadLeaves) {
+		t.Errorf("again in the next block: %v", err)
+	}
+}
+
 // FuzzFold: whatever is done to leaves, Fold answers ErrBadLeaves, or gives another root than the quorum cosigned, and never panics.
 func FuzzFold(f *testing.F) {
 	parent, good, _ := sample(f)
