@@ -373,6 +373,23 @@ func (s *suite) notes() {
 			return bytes.Join(lines, []byte("\n"))
 		})
 	})
+	s.both("size of 64 bits, signed", bad, func(d *draft) { d.c.Size = 1 << 63 })
+	s.receipt("note: size of 63 bits, signed", "not-included", func(d *draft) { d.c.Size = 1<<63 - 1 })
+	s.receipt("note: root of 31 bytes, signed", bad, func(d *draft) {
+		// Written by hand, for a draft's root has 32 bytes.
+		body := strings.Join(strings.SplitAfter(d.c.Body(), "\n")[:2], "") + base64.StdEncoding.EncodeToString(make([]byte, 31)) + "\n"
+		seal := func(sig tlog.Signature, key string, prefix string) string {
+			raw := binary.BigEndian.AppendUint32(nil, sig.ID)
+			raw = append(raw, sig.Bytes[:len(sig.Bytes)-ed25519.SignatureSize]...)
+			raw = append(raw, ed25519.Sign(d.w.c.Key(key), []byte(prefix+body))...)
+			return "\u2014 " + sig.Name + " " + base64.StdEncoding.EncodeToString(raw) + "\n"
+		}
+		note := body + "\n" + seal(tlog.SignCheckpoint(d.c, d.c.Origin, d.w.c.Key("ca-a/log")), "ca-a/log", "")
+		for _, m := range d.members {
+			note += seal(tlog.Cosign(d.c, m.name, uint64(m.time), d.w.c.Key(m.key)), m.key, fmt.Sprintf("cosignature/v1\ntime %d\n", m.time))
+		}
+		d.raw = []byte(note)
+	})
 	stranger := tlog.Signature{Name: "stranger", ID: 1, Bytes: []byte{1}}
 	s.receipt("note: 100 signatures", "good", func(d *draft) { d.lines = slices.Repeat([]tlog.Signature{stranger}, 96) })
 	s.receipt("note: 101 signatures", bad, func(d *draft) { d.lines = slices.Repeat([]tlog.Signature{stranger}, 97) })
@@ -1129,6 +1146,13 @@ func (s *suite) policies() {
 	set("group with a keyword", bad, logs+witnesses+"group members 4 "+names+" none\nquorum members\n")
 	set("group with a keyword, all", bad, logs+witnesses+"group members 4 "+names+" all\nquorum members\n")
 	set("group with one member twice", bad, logs+witnesses+"group members 4 "+names+" ca-a\nquorum members\n")
+	set("group with one member twice, one left out", bad, logs+witnesses+"group members 3 ca-a ca-b ca-c ca-c\nquorum members\n")
+	set("group with a keyword for a member", bad, logs+witnesses+"group members 3 ca-a ca-b ca-c none\nquorum members\n")
+	set("another word for quorum", bad, logs+witnesses+group+"trust members\n")
+	set("quorum with a URL", bad, logs+witnesses+group+"quorum members https://a.example/\n")
+	set("log with two URLs", bad, strings.TrimSpace(log)+" https://a.example/ https://b.example/\n"+witnesses+group+quorum)
+	set("the only witness twice the quorum", bad, logs+witness+"quorum ca-a\nquorum ca-a\n")
+	set("two groups, quorum none", bad, logs+witnesses+group+"group more 3 "+names+"\nquorum none\n")
 	set("group without one witness", bad, logs+witnesses+"group members 3 ca-a ca-b ca-c\nquorum members\n")
 	set("witness after the group", bad, logs+strings.Join(lines[4:7], "")+"group members 3 ca-a ca-b ca-c\nquorum members\n"+lines[7])
 	set("a witness of many as quorum", bad, logs+witnesses+"quorum ca-a\n")

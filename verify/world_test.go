@@ -192,6 +192,7 @@ type draft struct {
 	receipt *ledger.ReceiptExtra
 	status  *ledger.StatusExtra
 	extra   []byte // instead of both
+	raw     []byte // the note, instead of what follows
 	index   uint64
 	path    []tlog.Hash
 	c       tlog.Checkpoint
@@ -241,6 +242,9 @@ func (w *world) cause(leaf, size uint64) *ledger.StatusCause {
 }
 
 func (d *draft) note() []byte {
+	if d.raw != nil {
+		return d.raw
+	}
 	c := d.c
 	if d.signed != nil {
 		c = *d.signed

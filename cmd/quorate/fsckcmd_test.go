@@ -21,6 +21,7 @@ import (
 	"github.com/quorate-pki/quorate/ca/profile"
 	"github.com/quorate-pki/quorate/ledger"
 	"github.com/quorate-pki/quorate/ledger/fsck"
+	"github.com/quorate-pki/quorate/ledger/ledgertest"
 	"github.com/quorate-pki/quorate/ledger/node"
 	"github.com/quorate-pki/quorate/ocsp"
 )
@@ -205,7 +206,7 @@ func TestFsckFlippedBit(t *testing.T) {
 		for range 20 {
 			bits = append(bits, mathrand.IntN(8*len(data)))
 		}
-		if !testing.Short() && rel != genesisName {
+		if ledgertest.Long() && rel != genesisName {
 			bits = bits[:0]
 			for i := range 8 * len(data) {
 				bits = append(bits, i)

@@ -96,6 +96,7 @@ func TestNeverContradicts(t *testing.T) {
 		"a newer time":              {func(s *commit.Statement) { s.Time++ }, true},
 		"the next height":           {func(s *commit.Statement) { *s = statement(6) }, true},
 		"a smaller tree":            {func(s *commit.Statement) { s.Size-- }, false},
+		"a smaller tree, higher":    {func(s *commit.Statement) { s.Size--; s.Height++ }, false},
 		"a lower height":            {func(s *commit.Statement) { s.Height-- }, false},
 		"another root":              {func(s *commit.Statement) { s.Root[9] ^= 1 }, false},
 		"another root, later":       {func(s *commit.Statement) { s.Root[9] ^= 1; s.Time += 100 }, false},

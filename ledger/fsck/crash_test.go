@@ -23,11 +23,8 @@ import (
 
 // TestCrash: what a crash leaves at any step is nothing that differs.
 func TestCrash(t *testing.T) {
-	every := 1
-	if testing.Short() {
-		every = 17
-	}
-	seed := uint64(time.Now().UnixNano())
+	every := ledgertest.Every(5, 17)
+	seed := ledgertest.Seed(t)
 	rng := rand.New(rand.NewPCG(seed, 0))
 	c := ledgertest.Found(7, 1)
 	mem := vfs.NewCrashableMem()

@@ -206,13 +206,13 @@ func TestInUse(t *testing.T) {
 func (d dir) flips(t *testing.T, name string, data []byte, sample int, judge func(bit int, findings []fsck.Finding, sum fsck.Summary)) {
 	t.Helper()
 	bits := []int{0, 7, 8*len(data) - 1, 8*len(data) - 8}
-	if !testing.Short() {
+	if ledgertest.Long() {
 		sample *= 8
 	}
 	for range sample {
 		bits = append(bits, rand.IntN(8*len(data)))
 	}
-	if !testing.Short() && len(data) <= 512 {
+	if ledgertest.Long() && len(data) <= 512 {
 		bits = bits[:0]
 		for i := range 8 * len(data) {
 			bits = append(bits, i)

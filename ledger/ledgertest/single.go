@@ -36,6 +36,21 @@ func Seed(t testing.TB) uint64 {
 	return seed
 }
 
+// Long reports whether the long schedules are asked for (QUORATE_LONG=1), as CI does: every step, every bit. Without
+// it, tests sample, and with -short they sample less.
+func Long() bool { return os.Getenv("QUORATE_LONG") != "" && !testing.Short() }
+
+// Every picks how many steps of an exhaustive test are skipped to the next: long 1, by default normal, with -short short.
+func Every(normal, short int) int {
+	switch {
+	case Long():
+		return 1
+	case testing.Short():
+		return short
+	}
+	return normal
+}
+
 // Clock advances by a millisecond each time it is asked, so that runs repeat.
 type Clock struct{ ms atomic.Int64 }
 

@@ -103,10 +103,7 @@ func TestWorkload(t *testing.T) {
 // everything unsynced lost, everything kept, and (at steps of our own files) a random part. What was acknowledged before must be there, every
 // checkpoint seen must be a prefix, and the node must go on.
 func TestCrashEverywhere(t *testing.T) {
-	every := 1
-	if testing.Short() {
-		every = 23
-	}
+	every := ledgertest.Every(7, 23)
 	seed := ledgertest.Seed(t)
 	rng := rand.New(rand.NewPCG(seed, 0))
 	c := ledgertest.Found(2, 1)
@@ -207,10 +204,7 @@ var errInjected = errors.New("injected fault")
 func TestFaults(t *testing.T) {
 	steps := 400
 	for _, persisted := range []bool{false, true} {
-		stride := 1
-		if testing.Short() {
-			stride = 17
-		}
+		stride := ledgertest.Every(5, 17)
 		for k := 1; k < steps; k += stride {
 			if !faultAt(t, k, persisted) {
 				t.Logf("persisted %v: %d steps", persisted, k)

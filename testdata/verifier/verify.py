@@ -71,7 +71,7 @@ def parse_policy(data, bad="bad-policy"):  # gives log keys, cosigner keys: (nam
     quorums = {**dict.fromkeys(keywords), "none": (0, [])}
     for line in filter(re.compile(rb"[ \t]*[^ \t#]").match, data.split(b"\n")):
         word, name, *rest = re.findall("[^ \t]+", line.decode())
-        need(word in ("log", "quorum") or key_name_ok(name) and name not in quorums, bad)  # check
+        need(word not in ("witness", "group") or key_name_ok(name) and name not in quorums, bad)  # check
         if word == "log":
             logs.append(vkey(name, 1))
         elif word == "witness":
