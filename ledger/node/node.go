@@ -71,6 +71,7 @@ type Node struct {
 	ticked  chan struct{} // one token: look at the time again
 
 	machine   *commit.Machine
+	devices   *limiter
 	lastNote  []byte
 	lastIndex uint64
 
@@ -143,7 +144,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	if cfg.Tick == 0 {
 		cfg.Tick = time.Second
 	}
-	n := &Node{cfg: cfg, sigs: newSigCache(), work: make(chan func()), quit: make(chan struct{}), done: make(chan struct{}), ticked: make(chan struct{}, 1),
+	n := &Node{cfg: cfg, sigs: newSigCache(), devices: newLimiter(), work: make(chan func()), quit: make(chan struct{}), done: make(chan struct{}), ticked: make(chan struct{}, 1),
 		waiters: map[ledger.Hash][]chan answer{}}
 	if err := n.open(ctx); err != nil {
 		n.stopLoop()

@@ -61,6 +61,11 @@ func (n *Node) accept(ctx context.Context, tx *ledger.Parsed) error {
 		case no != nil:
 			return no
 		}
+		for _, id := range tx.Tx.Signers {
+			if !head.Registered(id) && !n.devices.take(id, n.cfg.Now()) {
+				return reason.New(reason.RateLimited, "key %x", id)
+			}
+		}
 		return nil
 	})
 	if err == nil {

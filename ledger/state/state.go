@@ -162,3 +162,6 @@ func (s *State) Applied(id ledger.Hash) (*ledger.TxRecord, error) {
 	}
 	return &r, nil
 }
+
+// Registered reports whether a key id is a registered key: a line, admin or governance key.
+func (s *State) Registered(id ledger.Hash) bool { return s.registry.keys[id] != nil }
