@@ -505,8 +505,11 @@ func (e *example) memory(t testing.TB) {
 	if !ok {
 		t.Fatal("the example's cosignature does not verify")
 	}
-	raw := ledger.Encode(map[uint64]any{1: 1, 2: b.Header.Channel[:], 3: 0, 4: 1, 5: cp.Size, 6: cp.Root[:], 7: b.Hash[:],
-		8: at, 9: sigs[1].Bytes})
+	record := map[uint64]any{1: 1, 2: b.Header.Channel[:], 3: 0, 4: 1, 5: cp.Size, 6: cp.Root[:], 7: b.Hash[:],
+		8: at, 9: sigs[1].Bytes}
+	sum := ledger.Sum(ledger.Encode(record))
+	record[12] = sum[:]
+	raw := ledger.Encode(record)
 	if _, err := cosign.Parse(raw, b.Header.Channel, cp.Origin, e.policy.Witnesses[0].Key); err != nil {
 		t.Fatal(err)
 	}
