@@ -19,6 +19,8 @@ const (
 	DeviceHasAnotherKey Code = 214
 	SignatureDiffers    Code = 215
 	TooManyCertificates Code = 216
+	CertIDTaken         Code = 217
+	KeyOfTheConsortium  Code = 218
 	UnknownTarget       Code = 220
 	TargetMismatch      Code = 221
 	NotAuthorised       Code = 222
@@ -53,6 +55,8 @@ var authority = []Reason{
 	{DeviceHasAnotherKey, "device-has-another-key", "This device serial is already published with another key."},
 	{SignatureDiffers, "signature-differs", "The same certificate content is published with other signature bytes; submit the published bytes."},
 	{TooManyCertificates, "too-many-certificates", "This key already has the most certificates it may have."},
+	{CertIDTaken, "cert-id-taken", "A certificate with this issuer name, key and serial number is published already: OCSP could not tell the two apart. Use a new serial number."},
+	{KeyOfTheConsortium, "key-of-the-consortium", "This public key is a member's or organisation's own; one key has one purpose."},
 	{UnknownTarget, "unknown-target", "No published certificate has this key."},
 	{TargetMismatch, "target-mismatch", "The leaf named is not a certificate of the key named."},
 	{NotAuthorised, "not-authorised", "The signers have no authority for this action in this scope."},

@@ -135,6 +135,15 @@ func (f *folder) publish(l *ledger.OpLeaf, p *ledger.Publish, at uint64, cert *p
 	if err != nil {
 		return err
 	}
+	if k != nil {
+		taken, err := f.st.certIDTaken(cert)
+		if err != nil {
+			return err
+		}
+		if taken {
+			return fmt.Errorf("%w: a CertID published twice", ErrBadLeaves)
+		}
+	}
 	if k == nil {
 		k = &ledger.KeyRecord{Owner: *e.Owner, Device: *e.Device}
 		f.st.put(ledger.RecordDevice, e.Device[:], ledger.DeviceRecord{Key: spki})
@@ -183,7 +192,7 @@ func (f *folder) statusChange(l *ledger.OpLeaf, c *ledger.StatusChange, at uint6
 	if err := fits(l.Effects.Runs, k, c); err != nil {
 		return err
 	}
-	if c.Action == ledger.Revoke && (c.Scope == ledger.ScopeKey || c.Reason == ledger.KeyCompromise) {
+	if c.Action == ledger.Revoke && (c.Scope == ledger.ScopeKey || compromise(c)) {
 		k.Barred = true
 	}
 	for i := range k.Certificates {
@@ -194,6 +203,12 @@ func (f *folder) statusChange(l *ledger.OpLeaf, c *ledger.StatusChange, at uint6
 			}
 			// Revoking a key bars it even when its certificates are revoked already; their first reason stands.
 			if t.Status == ledger.Revoked && c.Reason != ledger.KeyCompromise {
+				continue
+			}
+			if t.Status == ledger.Revoked {
+				// A worse reason for what is revoked already: since when, and by whom, stays. Who has the key could
+				// otherwise move the date of its revocation forward.
+				t.Cause, t.Reason = at, c.Reason
 				continue
 			}
 			t.Status, t.Cause, t.Since, t.Reason, t.Authority = r.Status, at, l.Effects.Time, c.Reason, l.Effects.Authority

@@ -147,7 +147,7 @@ func (g *genesis) newKey(spki []byte) error {
 	if err != nil {
 		return err
 	}
-	if g.fold.st.registry.keys[k.ID()] != nil {
+	if g.fold.st.registry.owned(k.ID()) {
 		return fmt.Errorf("key %x is registered already", k.ID())
 	}
 	return nil

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"crypto/sha256"
 	"slices"
 
 	"github.com/quorate-pki/quorate/ca/profile"
@@ -41,6 +42,9 @@ func (j *judge) publish(tx *ledger.Parsed, p *ledger.Publish, at uint64, e *ledg
 	voucher := tx.Tx.Signers[0]
 	device := ledger.Device(line.Owner, ledger.DeviceSerial, cert.DeviceSerial)
 	if no, err := j.unique(known, device); no != nil || err != nil {
+		return nil, no, err
+	}
+	if no, err := j.nameable(known, cert); no != nil || err != nil {
 		return nil, no, err
 	}
 	if no, err := j.quota(voucher, line, org); no != nil || err != nil {
@@ -138,6 +142,30 @@ func (j *judge) unique(k *ledger.KeyRecord, device ledger.Hash) (*outcome, error
 		return refuse(reason.New(reason.TooManyCertificates, "")), nil
 	}
 	return nil, nil
+}
+
+// nameable holds every certificate to an OCSP CertID of its own (RFC 6960 section 4.1.1): issuer name, issuer key and
+// serial. Two certificates under one would share an answer, and publishing the second would undo a revocation of the
+// first. A clash implies the same key, so a key never seen costs no read.
+func (j *judge) nameable(known *ledger.KeyRecord, cert *profile.Certificate) (*outcome, error) {
+	if j.fold.st.registry.owned(ledger.Sum(cert.SPKI)) {
+		return refuse(reason.New(reason.KeyOfTheConsortium, "")), nil
+	}
+	if known == nil {
+		return nil, nil
+	}
+	taken, err := j.fold.st.certIDTaken(cert)
+	if err != nil || !taken {
+		return nil, err
+	}
+	return refuse(reason.New(reason.CertIDTaken, "")), nil
+}
+
+// certIDTaken looks under the SHA-256 form; the other forms clash exactly when it does.
+func (s *State) certIDTaken(cert *profile.Certificate) (bool, error) {
+	name, key := sha256.Sum256(cert.Issuer), sha256.Sum256(cert.KeyBits)
+	var at ledger.CertIDRecord
+	return s.get(ledger.RecordCertID, ledger.CertIDKey(2, name[:], key[:], cert.Serial), &at)
 }
 
 // quota holds the line key and its organisation to their daily and total numbers.

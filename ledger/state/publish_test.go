@@ -333,7 +333,7 @@ func TestOrderOfChecks(t *testing.T) {
 func TestStatusRefusals(t *testing.T) {
 	x := start(t, 1, ledgertest.Quotas{Day: 3, Total: 100}, nil)
 	one, two := x.publish(x.c.Device("ACME-1", dns, 0)), x.publish(x.c.Device("ACME-2", dns, 0))
-	second := x.publish(x.c.Device("ACME-1", dns, 1))
+	second := x.publish(x.c.Device("ACME-3", dns, 0))
 	owner := []string{"acme-cells/admin-1", "acme-cells/admin-2"}
 	line := []string{"acme-cells/line"}
 	since := func(c ledger.StatusChange, leaf uint64) ledger.StatusChange { c.Previous = &leaf; return c }
@@ -370,7 +370,7 @@ func TestStatusRefusals(t *testing.T) {
 	step("keyCompromise replaces", x.change("ACME-1", on(one, ledger.Revoke, 1)), owner, reason.Accepted)
 	step("once", x.change("ACME-1", on(one, ledger.Revoke, 1)), owner, reason.AlreadyRevoked)
 	// The line key has suspended once today; the vendor's founding gives it three.
-	step("second suspension", x.change("ACME-1", on(second, ledger.Suspend, 6)), line, reason.Accepted)
+	step("second suspension", x.change("ACME-3", on(second, ledger.Suspend, 6)), line, reason.Accepted)
 	step("third suspension", x.change("ACME-2", on(two, ledger.Suspend, 6)), line, reason.Accepted)
 	step("resume", x.change("ACME-2", on(two, ledger.Resume, 8)), owner, reason.Accepted)
 	step("a fourth", x.change("ACME-2", on(two, ledger.Suspend, 6)), line, reason.SuspendQuota)

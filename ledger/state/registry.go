@@ -16,16 +16,30 @@ type registry struct {
 	orgs       map[ledger.OrgID]*ledger.OrgRecord
 	namespaces map[ledger.OrgID]*ledger.NamespaceRecord
 	keys       map[ledger.Hash]*ledger.RegisteredKey
+	members    map[ledger.Hash]bool // ids of all six keys of every member; replaced, never changed
 }
 
 func newRegistry() *registry {
 	return &registry{map[ledger.OrgID]*ledger.OrgRecord{}, map[ledger.OrgID]*ledger.NamespaceRecord{},
-		map[ledger.Hash]*ledger.RegisteredKey{}}
+		map[ledger.Hash]*ledger.RegisteredKey{}, map[ledger.Hash]bool{}}
 }
 
 func (r *registry) clone() *registry {
-	return &registry{maps.Clone(r.orgs), maps.Clone(r.namespaces), maps.Clone(r.keys)}
+	return &registry{maps.Clone(r.orgs), maps.Clone(r.namespaces), maps.Clone(r.keys), r.members}
 }
+
+// enrol notes the members' keys.
+func (r *registry) enrol(m *ledger.MemberSet) {
+	r.members = map[ledger.Hash]bool{}
+	for _, x := range m.Members {
+		for _, spki := range x.Keys {
+			r.members[ledger.Sum(spki)] = true
+		}
+	}
+}
+
+// owned reports whether a key has a purpose in the consortium already: one key, one purpose.
+func (r *registry) owned(id ledger.Hash) bool { return r.keys[id] != nil || r.members[id] }
 
 // admins counts how many of the signers are admin keys of an organisation.
 func (r *registry) admins(org ledger.OrgID, signers []ledger.Hash) (n uint64) {

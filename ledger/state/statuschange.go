@@ -27,10 +27,10 @@ func (j *judge) statusChange(tx *ledger.Parsed, c *ledger.StatusChange, e *ledge
 	if k == nil {
 		return refuse(reason.New(reason.UnknownTarget, "")), nil
 	}
-	targets := targets(k, c)
-	if len(targets) == 0 {
+	if c.Leaf != nil && !slices.ContainsFunc(k.Certificates, func(t ledger.CertificateInfo) bool { return t.Leaf == *c.Leaf }) {
 		return refuse(reason.New(reason.TargetMismatch, "")), nil
 	}
+	targets := targets(k, c)
 	by, no := s.authorise(tx.Tx.Signers, k, c)
 	if no != nil {
 		return no, nil
@@ -56,15 +56,20 @@ func (j *judge) statusChange(tx *ledger.Parsed, c *ledger.StatusChange, e *ledge
 	return nil, nil
 }
 
-// targets are the publications a change is about.
+// targets are the publications a change is about. A compromised key is compromised in all its certificates, whichever
+// of them the request names.
 func targets(k *ledger.KeyRecord, c *ledger.StatusChange) []*ledger.CertificateInfo {
 	var out []*ledger.CertificateInfo
 	for i := range k.Certificates {
-		if c.Scope == ledger.ScopeKey || k.Certificates[i].Leaf == *c.Leaf {
+		if c.Scope == ledger.ScopeKey || compromise(c) || k.Certificates[i].Leaf == *c.Leaf {
 			out = append(out, &k.Certificates[i])
 		}
 	}
 	return out
+}
+
+func compromise(c *ledger.StatusChange) bool {
+	return c.Action == ledger.Revoke && c.Reason == ledger.KeyCompromise
 }
 
 // authorise picks the highest authority of the signers that may do this.
