@@ -20,11 +20,9 @@ var _ order.App = app{}
 
 // Last implements order.App.
 func (a app) Last() order.Ordered {
-	v, err := a.n.acquire()
-	if err != nil {
-		return order.Ordered{}
-	}
-	defer v.release()
+	a.n.mu.Lock()
+	v := a.n.view // not acquire: a node that is closing is where it is
+	a.n.mu.Unlock()
 	ch := v.state.Channel()
 	return order.Ordered{Ref: order.Ref{Height: ch.Height, Hash: ch.Header, View: ch.View}, Index: ch.Height}
 }

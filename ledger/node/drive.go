@@ -171,7 +171,8 @@ func (n *Node) publish(note []byte, st *state.State) error {
 		return fmt.Errorf("publishing a checkpoint: %w", err)
 	}
 	ch := st.Channel()
-	next := &view{state: st, snap: n.store.db.NewSnapshot(), head: ledger.Head{Channel: ch.Channel, Origin: v.Origin, Height: ch.Height,
+	n.views.Add(1)
+	next := &view{open: &n.views, state: st, snap: n.store.db.NewSnapshot(), head: ledger.Head{Channel: ch.Channel, Origin: v.Origin, Height: ch.Height,
 		Size: v.Size, Root: v.Root, Note: note, Time: time.Unix(int64(v.Time), 0).UTC()}}
 	next.refs.Store(1)
 	n.mu.Lock()

@@ -80,6 +80,8 @@ type Node struct {
 	waiters map[ledger.Hash][]chan answer
 	failure error
 	closing bool
+
+	views sync.WaitGroup // views whose snapshots are open
 }
 
 type answer struct {
@@ -277,13 +279,17 @@ func (n *Node) openMachine(st *state.State, f *layout.Final) error {
 	return n.publish(f.Checkpoint, st)
 }
 
-// release frees what open took, in reverse.
+// release frees what open took, in reverse. Readers that still hold a view end first.
 func (n *Node) release() error {
 	var errs []error
-	if n.view != nil {
-		n.view.release()
-		n.view = nil
+	n.mu.Lock()
+	last := n.view
+	n.view, n.closing = nil, true
+	n.mu.Unlock()
+	if last != nil {
+		last.release()
 	}
+	n.views.Wait()
 	if n.tiles != nil && n.tiles.edge != nil {
 		errs = append(errs, n.tiles.close())
 	}
@@ -300,8 +306,12 @@ func (n *Node) release() error {
 // waits is told that the node is stopping; the bytes may have been taken.
 func (n *Node) Close() error {
 	n.mu.Lock()
+	again := n.closing
 	n.closing = true
 	n.mu.Unlock()
+	if again {
+		return nil
+	}
 	err := n.engine.Close()
 	n.stopLoop()
 	n.answerAll(ledger.ErrStopping)

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"log/slog"
 	"path"
+	"sync"
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -122,11 +123,13 @@ type view struct {
 	state *state.State // only its immutable parts: channel, chunk tree
 	snap  *pebble.Snapshot
 	refs  atomic.Int64
+	open  *sync.WaitGroup // the node's: one for each view whose snapshot is open
 }
 
 // release gives a view back; the last one closes its snapshot.
 func (v *view) release() {
 	if v.refs.Add(-1) == 0 {
-		v.snap.Close()
+		v.snap.Close() // frees memory; the snapshot wrote nothing that could fail
+		v.open.Done()
 	}
 }

@@ -62,7 +62,7 @@ func (n *Node) accept(ctx context.Context, tx *ledger.Parsed) error {
 			return no
 		}
 		for _, id := range tx.Tx.Signers {
-			if !head.Registered(id) && !n.devices.take(id, n.cfg.Now()) {
+			if !head.Registered(id) && !n.devices.take(id, tx.ID, n.cfg.Now()) {
 				return reason.New(reason.RateLimited, "key %x", id)
 			}
 		}

@@ -28,19 +28,21 @@ type tileFiles struct {
 
 	mu      sync.RWMutex
 	tree    *tlog.TileTree
-	entries [][]byte // of the bundle that is not full
-	cache   map[string][]byte
+	number  uint64            // of the bundle that entries are of
+	entries [][]byte          // of the bundle that is not full, or is full and not durable as a file yet
+	fresh   map[string][]byte // hash tiles completed and not durable yet: readers must not miss them
+	cache   map[string][]byte // full hash tiles
 }
 
 const (
-	cacheTiles = 1 << 11 // full tiles kept in memory: at most 16 MiB of hash tiles
+	cacheTiles = 1 << 11 // full hash tiles kept in memory: at most 16 MiB
 	maxBundle  = tlog.TileWidth * (2 + ledger.MaxEntry)
 )
 
 // openTileFiles brings the files to size, which the index committed to: what lies beyond is ignored and will be
 // rewritten identical.
 func openTileFiles(fsys vfs.FS, root, dir string, size uint64) (*tileFiles, error) {
-	t := &tileFiles{fs: fsys, dir: dir, cache: map[string][]byte{}}
+	t := &tileFiles{fs: fsys, dir: dir, number: size / tlog.TileWidth, fresh: map[string][]byte{}, cache: map[string][]byte{}}
 	if err := durable.MkdirAll(fsys, root, path.Join(dir, "tile")); err != nil {
 		return nil, err
 	}
@@ -144,6 +146,9 @@ func (t *tileFiles) append(leaves [][]byte) error {
 		}
 		t.mu.Lock()
 		done := t.tree.Append(tlog.LeafHash(l))
+		for _, d := range done {
+			t.fresh[d.Tile.Path()] = d.Data
+		}
 		t.entries = append(t.entries, l)
 		full := len(t.entries) == tlog.TileWidth
 		t.mu.Unlock()
@@ -169,14 +174,13 @@ func (t *tileFiles) append(leaves [][]byte) error {
 
 // complete writes the bundle that is full and the hash tiles completed with it, then starts a new edge.
 func (t *tileFiles) complete(done []tlog.CompletedTile) error {
-	number := t.tree.Size()/tlog.TileWidth - 1
+	number := t.number
 	var bundle []byte
 	for _, e := range t.entries {
 		bundle, _ = tlog.AppendBundleEntry(bundle, e) // each was appended once already
 	}
 	files := append(done, tlog.CompletedTile{Tile: tlog.Tile{Level: tlog.EntriesLevel, Index: number, Width: tlog.TileWidth}, Data: bundle})
 	for _, f := range files {
-		t.remember(f.Tile, f.Data)
 		name := path.Join(t.dir, f.Tile.Path())
 		if err := durable.MkdirAll(t.fs, t.dir, path.Dir(name)); err != nil {
 			return err
@@ -186,7 +190,8 @@ func (t *tileFiles) complete(done []tlog.CompletedTile) error {
 		}
 	}
 	t.mu.Lock()
-	t.entries = nil
+	t.number, t.entries = number+1, nil
+	clear(t.fresh)
 	t.mu.Unlock()
 	// A crash before this leaves the full edge and the full bundle: the same entries twice.
 	return t.replaceEdge(number + 1)
@@ -232,7 +237,10 @@ func (t *tileFiles) remember(tile tlog.Tile, data []byte) {
 // readFile returns a full tile or bundle.
 func (t *tileFiles) readFile(tile tlog.Tile) ([]byte, error) {
 	t.mu.RLock()
-	data, ok := t.cache[tile.Path()]
+	data, ok := t.fresh[tile.Path()]
+	if !ok {
+		data, ok = t.cache[tile.Path()]
+	}
 	t.mu.RUnlock()
 	if ok {
 		return data, nil
@@ -283,9 +291,9 @@ func (t *tileFiles) ReadTile(tile tlog.Tile) ([]byte, error) {
 // bundle returns the first Width entries of a bundle.
 func (t *tileFiles) bundle(tile tlog.Tile) ([][]byte, error) {
 	t.mu.RLock()
-	at, entries := t.tree.Size()/tlog.TileWidth, t.entries
+	at, entries := t.number, t.entries
 	t.mu.RUnlock()
-	if at != tile.Index || len(entries) == 0 {
+	if at != tile.Index {
 		data, err := t.readFile(tile.Full())
 		if err != nil {
 			return nil, err

@@ -2,6 +2,7 @@ package order
 
 import (
 	"context"
+	"crypto/sha256"
 	"sync"
 )
 
@@ -25,7 +26,8 @@ type Pool struct {
 	cfg   PoolConfig
 	mu    sync.Mutex
 	lanes [2]lane
-	wake  chan struct{} // one token: something was added
+	held  map[[32]byte]bool // SHA-256 of what is held: the same bytes again are free
+	wake  chan struct{}     // one token: something was added
 }
 
 type lane struct {
@@ -36,6 +38,7 @@ type lane struct {
 
 type pooled struct {
 	tx   []byte
+	hash [32]byte
 	from string
 }
 
@@ -47,26 +50,32 @@ func NewPool(cfg PoolConfig) *Pool {
 	if cfg.Submitter == 0 {
 		cfg.Submitter = 16 << 20
 	}
-	p := &Pool{cfg: cfg, wake: make(chan struct{}, 1)}
+	p := &Pool{cfg: cfg, held: map[[32]byte]bool{}, wake: make(chan struct{}, 1)}
 	for i := range p.lanes {
 		p.lanes[i].by = map[string]int{}
 	}
 	return p
 }
 
-// Add takes a transaction, or answers ErrBusy or ErrTooLarge.
+// Add takes a transaction, or answers ErrBusy or ErrTooLarge. What it holds already it takes again at no cost: sending
+// the same bytes once more is always safe.
 func (p *Pool) Add(tx []byte) error {
 	from, which := p.cfg.Classify(tx)
 	if len(tx) > min(p.cfg.Bytes, p.cfg.Submitter) {
 		return ErrTooLarge // however long one waits
 	}
+	hash := sha256.Sum256(tx)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.held[hash] {
+		return nil
+	}
 	l := &p.lanes[which]
 	if l.bytes+len(tx) > p.cfg.Bytes || l.by[from]+len(tx) > p.cfg.Submitter {
 		return ErrBusy
 	}
-	l.txs = append(l.txs, pooled{tx, from})
+	p.held[hash] = true
+	l.txs = append(l.txs, pooled{tx, hash, from})
 	l.bytes += len(tx)
 	l.by[from] += len(tx)
 	select {
@@ -100,6 +109,7 @@ func (p *Pool) take(limit, count int) (out [][]byte) {
 			t := l.txs[0]
 			l.txs[0] = pooled{} // the array behind may live long
 			l.txs = l.txs[1:]
+			delete(p.held, t.hash)
 			l.bytes -= len(t.tx)
 			if l.by[t.from] -= len(t.tx); l.by[t.from] == 0 {
 				delete(l.by, t.from)

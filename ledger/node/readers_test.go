@@ -1,0 +1,172 @@
+package node_test
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/quorate-pki/quorate/ledger"
+	"github.com/quorate-pki/quorate/ledger/ledgertest"
+	"github.com/quorate-pki/quorate/ledger/node"
+)
+
+// TestReadersWhileABundleCompletes asks for every final leaf at each step of the file system while a block crosses the end of
+// an entry bundle: what was acknowledged is never "not found".
+func TestReadersWhileABundleCompletes(t *testing.T) {
+	c := ledgertest.Found(6, 1)
+	mem := vfs.NewMem()
+	mustInit(t, c, mem)
+	hook := &ledgertest.HookFS{FS: mem}
+	n, err := node.Open(t.Context(), c.NodeConfig(hook, &ledgertest.Clock{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	work := workload(c)
+	var final uint64
+	asked := 0
+	hook.Before = func(op ledgertest.Op) error {
+		if !strings.HasPrefix(op.Path, path.Join("node", "log")) {
+			return nil
+		}
+		for i := range final {
+			asked++
+			if _, err := n.Entry(t.Context(), i); err != nil {
+				t.Errorf("leaf %d of %d before %s %s: %v", i, final, op.Kind, op.Path, err)
+			}
+		}
+		if final > 0 {
+			if _, err := n.Receipt(t.Context(), final-1); err != nil {
+				t.Errorf("receipt before %s %s: %v", op.Kind, op.Path, err)
+			}
+		}
+		return nil
+	}
+	for _, w := range work[:4] {
+		head, err := n.Head(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		final = head.Size
+		if _, err := n.Submit(t.Context(), w.Raw); err != nil {
+			t.Fatal(err)
+		}
+	}
+	final = 0
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if asked == 0 {
+		t.Error("the test asked nothing")
+	}
+}
+
+// TestCloseUnderReaders closes a node under readers, one of them in the middle of a walk over records: nobody panics, the
+// walk ends as it began, and later questions are told that the node is stopping.
+func TestCloseUnderReaders(t *testing.T) {
+	c := ledgertest.Found(8, 1)
+	fs := vfs.NewMem()
+	mustInit(t, c, fs)
+	n, err := node.Open(t.Context(), c.NodeConfig(fs, &ledgertest.Clock{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.Submit(t.Context(), workload(c)[2].Raw); err != nil {
+		t.Fatal(err)
+	}
+	var readers sync.WaitGroup
+	for i := range 4 {
+		readers.Go(func() {
+			for {
+				_, err1 := n.Head(t.Context())
+				_, err2 := n.Receipt(t.Context(), uint64(i))
+				if errors.Is(err1, ledger.ErrStopping) || errors.Is(err2, ledger.ErrStopping) {
+					return
+				}
+				if err := errors.Join(err1, err2); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	begun, closed := make(chan struct{}), make(chan error, 1)
+	go func() { <-begun; closed <- n.Close() }()
+	count := 0
+	for _, err := range n.Records(t.Context(), ledger.RecordKey, nil) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if count++; count == 1 {
+			close(begun)
+			// Close has begun when the node takes no more questions.
+			for _, err := n.Head(t.Context()); err == nil; _, err = n.Head(t.Context()) {
+				continue
+			}
+		}
+	}
+	if count != 238 {
+		t.Errorf("the walk saw %d records", count)
+	}
+	if err := <-closed; err != nil {
+		t.Fatal(err)
+	}
+	readers.Wait()
+	if err := n.Close(); err != nil {
+		t.Fatalf("closed twice: %v", err)
+	}
+}
+
+// TestSameBytesAgain sends one revocation many times while nothing can be ordered: it costs one place in the pool and one of the
+// key's allowance.
+func TestSameBytesAgain(t *testing.T) {
+	c := ledgertest.Found(9, 1)
+	fs := vfs.NewMem()
+	mustInit(t, c, fs)
+	fast := &ledgertest.Clock{}
+	fast.Advance(time.Minute)
+	n, err := node.Open(t.Context(), c.NodeConfig(fs, fast))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.Submit(t.Context(), workload(c)[0].Raw); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	// The clock is a minute behind now: blocks wait.
+	clock := &ledgertest.Clock{}
+	cfg := c.NodeConfig(fs, clock)
+	cfg.Tick = time.Millisecond
+	if n, err = node.Open(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	leaf := firstLeaf
+	raw := c.Tx(ledgertest.Start, ledgertest.TxOptions{Nonce: 77}, [][]byte{ledgertest.Change(ledger.StatusChange{Action: ledger.Revoke,
+		Scope: ledger.ScopeCertificate, Leaf: &leaf, Target: ledger.Sum(c.SPKI("device/ACME-0")), SPKI: c.SPKI("device/ACME-0")})}, "device/ACME-0")
+	results := make(chan error, 30)
+	for range cap(results) {
+		go func() {
+			res, err := n.Submit(t.Context(), raw)
+			if err == nil && res.Verdicts[0].Code != 0 {
+				err = fmt.Errorf("verdict %s", res.Verdicts[0].Code)
+			}
+			results <- err
+		}()
+	}
+	clock.Advance(time.Minute)
+	for range cap(results) {
+		if err := <-results; err != nil {
+			t.Error(err)
+		}
+	}
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
