@@ -48,6 +48,16 @@ const (
 	RecordChannel   RecordKind = 'm' // one record: ChannelRecord
 )
 
+// Known reports whether k is one of the kinds above: what else a store holds is nobody's business.
+func (k RecordKind) Known() bool {
+	switch k {
+	case RecordKey, RecordDevice, RecordCertID, RecordTx, RecordOrg, RecordNamespace, RecordRegistry, RecordUsage, RecordChunk,
+		RecordHeight, RecordChannel:
+		return true
+	}
+	return false
+}
+
 // Record is one record of the final state: canonical CBOR (a chunk is raw bytes).
 type Record struct {
 	Key   []byte // without the kind
@@ -87,8 +97,9 @@ type Reader interface {
 	Status(ctx context.Context, leaf uint64) (StatusAnswer, error)
 	// Result returns the recorded verdict of a transaction; ErrNotFound when none is final.
 	Result(ctx context.Context, id Hash) (Result, error)
-	// Records walks the records of a kind whose key begins with prefix, in key order, as of one height.
-	Records(ctx context.Context, kind RecordKind, prefix []byte) iter.Seq2[Record, error]
+	// Records walks the records of a kind whose key begins with prefix and is greater than after (nil: all), in key
+	// order, as of one height.
+	Records(ctx context.Context, kind RecordKind, prefix, after []byte) iter.Seq2[Record, error]
 	// Tile returns a tile of the current log (C2SP tlog-tiles); any width that the final size covers.
 	Tile(ctx context.Context, t tlog.Tile) ([]byte, error)
 }

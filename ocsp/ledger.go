@@ -65,7 +65,7 @@ func standing(c ledger.CertificateInfo) (Standing, error) {
 
 // record reads the one record of exactly this key.
 func record(ctx context.Context, r ledger.Reader, kind ledger.RecordKind, key []byte, v any) (bool, error) {
-	for rec, err := range r.Records(ctx, kind, key) {
+	for rec, err := range r.Records(ctx, kind, key, nil) {
 		if err != nil {
 			return false, err
 		}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/quorate-pki/quorate/ca"
 	"github.com/quorate-pki/quorate/ca/profile"
+	"github.com/quorate-pki/quorate/internal/durable"
 	"github.com/quorate-pki/quorate/ledger"
 	"github.com/quorate-pki/quorate/ledger/node"
 	"github.com/quorate-pki/quorate/ledger/state"
@@ -100,14 +101,14 @@ func found(dir string, g *genesisFile, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(tmp, genesisName), raw, 0o644); err != nil {
+	if err := replaceFile(filepath.Join(tmp, genesisName), raw); err != nil {
 		return err
 	}
 	members, err := genesisMembers(raw)
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(tmp, policyName), members.Policy(0).Format(), 0o644); err != nil {
+	if err := replaceFile(filepath.Join(tmp, policyName), members.Policy(0).Format()); err != nil {
 		return err
 	}
 	for _, m := range members.Members {
@@ -119,18 +120,16 @@ func found(dir string, g *genesisFile, now time.Time) error {
 	if err := renewResponder(tmp, members.Members[0].Name, now); err != nil {
 		return err
 	}
+	// The files are durable; now the names of their directories, then the whole.
+	for _, d := range []string{"orgs", "nodes", "."} {
+		if err := durable.SyncDir(vfs.Default, filepath.Join(tmp, d)); err != nil {
+			return fmt.Errorf("founding: %w", err)
+		}
+	}
 	if err := os.Rename(tmp, dir); err != nil {
 		return fmt.Errorf("founding: %w", err)
 	}
-	return syncDir(filepath.Dir(dir))
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return durable.SyncDir(vfs.Default, filepath.Dir(dir))
 }
 
 // genesisMembers judges a genesis block and returns its member set.
@@ -287,12 +286,11 @@ const (
 // one must fetch the new, which has the same key.
 func renewResponder(dir, member string, now time.Time) error {
 	path := filepath.Join(dir, responderName)
+	// One that cannot be read is as good as none: the key is what counts.
 	if der, err := ca.ReadCertificate(path); err == nil {
 		if c, err := x509.ParseCertificate(der); err == nil && c.NotAfter.After(now.Add(responderRenew)) {
 			return nil
 		}
-	} else if !errors.Is(err, os.ErrNotExist) {
-		return err
 	}
 	key, err := ca.ReadSigner(filepath.Join(dir, "orgs", member, memberKeys[ledger.KeyResponder]))
 	if err != nil {
@@ -302,14 +300,8 @@ func renewResponder(dir, member string, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	return replaceFile(path, ca.EncodeCertificate(der), 0o644)
+	return replaceFile(path, ca.EncodeCertificate(der))
 }
 
-// replaceFile writes a file so that readers see the old or the new.
-func replaceFile(path string, data []byte, mode os.FileMode) error {
-	tmp := path + ".tmp"
-	if err := os.WriteFile(tmp, data, mode); err != nil {
-		return err
-	}
-	return os.Rename(tmp, path)
-}
+// replaceFile writes a public file durably: a crash leaves the old or the new.
+func replaceFile(path string, data []byte) error { return durable.Replace(vfs.Default, path, data) }

@@ -86,7 +86,7 @@ func serve(n *node.Node, dir, name, channel, listen string, log *slog.Logger) (*
 		return nil, usage{err}
 	}
 	m := &member{node: n, url: "http://" + l.Addr().String(), done: make(chan error, 1)}
-	m.server = &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 60 * time.Second,
+	m.server = &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 20 * time.Second,
 		WriteTimeout: 120 * time.Second, IdleTimeout: 120 * time.Second, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
 	go func() { m.done <- m.server.Serve(l) }()

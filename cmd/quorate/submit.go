@@ -23,6 +23,7 @@ import (
 // submission is one run of `quorate submit`.
 type submission struct {
 	out      io.Writer
+	warn     io.Writer
 	p        *client.Publisher
 	channel  ledger.Hash
 	receipts func(client.Item) string // where an item's receipt goes
@@ -61,7 +62,7 @@ One line per certificate: published, already published, or refused with the reas
 			if !ok {
 				return usage{fmt.Errorf("there is no profile %q", prof)}
 			}
-			s := &submission{out: cmd.OutOrStdout(), dryRun: dryRun, receipts: func(it client.Item) string { return it.Name + ".tlog-proof" },
+			s := &submission{out: cmd.OutOrStdout(), warn: cmd.ErrOrStderr(), dryRun: dryRun, receipts: func(it client.Item) string { return it.Name + ".tlog-proof" },
 				p: &client.Publisher{Client: c, Signer: key, Profile: uint64(p.ID), Whole: whole, Now: time.Now}}
 			items := fromFiles(files)
 			if len(files) == 1 && files[0] == "-" {
@@ -137,6 +138,7 @@ func (s *submission) run(ctx context.Context, items iter.Seq2[client.Item, error
 			s.refused(it, reason.DERTooLarge)
 			continue
 		}
+		s.secondOpinion(it)
 		batch, size = append(batch, it), size+len(it.DER)
 		if size > ledger.MaxSubmission {
 			all := client.Batches(batch)
@@ -162,6 +164,21 @@ func (s *submission) run(ctx context.Context, items iter.Seq2[client.Item, error
 	return nil
 }
 
+// secondOpinion warns when the standard library reads a certificate otherwise than the strict profile, which alone
+// decides: a disagreement is worth a look, and may be a bug of either.
+func (s *submission) secondOpinion(it client.Item) {
+	cert, err := profile.Parse(it.DER)
+	if err == nil {
+		err = cert.CheckSelfSignature()
+	}
+	if err != nil {
+		return // it will be refused with its code
+	}
+	if err := ca.SecondOpinion(it.DER); err != nil {
+		fmt.Fprintf(s.warn, "quorate: %s: the strict profile accepts it, and %v\n", it.Name, err)
+	}
+}
+
 func (s *submission) batch(ctx context.Context, items []client.Item) error {
 	if s.dryRun {
 		out, err := s.p.Try(ctx, s.channel, items)
@@ -169,7 +186,9 @@ func (s *submission) batch(ctx context.Context, items []client.Item) error {
 			return err
 		}
 		for _, o := range out {
-			s.tried(o)
+			if err := s.tried(ctx, o); err != nil {
+				return err
+			}
 		}
 		return nil
 	}
@@ -185,15 +204,40 @@ func (s *submission) batch(ctx context.Context, items []client.Item) error {
 	return nil
 }
 
-func (s *submission) tried(o client.Outcome) {
+// tried tells a forecast. What is published already is asked for how it stands, as without --dry-run.
+func (s *submission) tried(ctx context.Context, o client.Outcome) error {
 	switch o.Code {
 	case reason.Accepted:
 		fmt.Fprintf(s.out, "would be published  %s\n", o.Name)
+		return nil
 	case reason.AlreadyPublished:
-		fmt.Fprintf(s.out, "already published  %s\n", o.Name)
 	default:
 		s.refused(o.Item, o.Code)
+		return nil
 	}
+	f, err := s.p.Client.Find(ctx, o.DER)
+	if err != nil {
+		return fmt.Errorf("%s: %w", o.Name, err)
+	}
+	st, err := s.p.Client.StandingAfter(ctx, f.Leaf, f.Size-1)
+	if err != nil {
+		return fmt.Errorf("%s: %w", o.Name, err)
+	}
+	if st.Status != ledger.Good {
+		s.worst = max(s.worst, exitNo)
+	}
+	fmt.Fprintf(s.out, "already published  leaf %d  %s  %s\n", f.Leaf, st.Status, o.Name)
+	return nil
+}
+
+// writeReceipt writes a receipt so that readers see the old or the new. It does not wait for the disk, a million
+// times over: a receipt that a power cut takes is given again to whoever submits the same certificate again.
+func writeReceipt(path string, data []byte) error {
+	tmp := path + ".tmp"
+	if err := os.WriteFile(tmp, data, 0o644); err != nil {
+		return err
+	}
+	return os.Rename(tmp, path)
 }
 
 func (s *submission) refused(it client.Item, c reason.Code) {
@@ -212,7 +256,7 @@ func (s *submission) published(ctx context.Context, o client.Outcome) error {
 		return fmt.Errorf("%s: %w", o.Name, o.Err)
 	}
 	path := s.receipts(o.Item)
-	if err := replaceFile(path, o.Found.Receipt, 0o644); err != nil {
+	if err := writeReceipt(path, o.Found.Receipt); err != nil {
 		return usage{err}
 	}
 	if o.Code == reason.Accepted {

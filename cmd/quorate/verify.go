@@ -150,7 +150,7 @@ what the node says, not proved: exit 3.`,
 			tell(cmd.OutOrStdout(), f.Published)
 			tellStanding(cmd.OutOrStdout(), st.Standing)
 			if save != "" {
-				if err := replaceFile(save, st.Proof, 0o644); err != nil {
+				if err := replaceFile(save, st.Proof); err != nil {
 					return usage{err}
 				}
 			}

@@ -38,7 +38,7 @@ func New(cfg Config) http.Handler {
 	if cfg.Wait == 0 {
 		cfg.Wait = 30 * time.Second
 	}
-	a := &api{cfg}
+	a := &api{cfg: cfg, bodies: make(chan struct{}, maxBodies)}
 	r := chi.NewRouter()
 	r.NotFound(func(w http.ResponseWriter, _ *http.Request) { problem.Write(w, reason.New(reason.NotFound, "")) })
 	r.MethodNotAllowed(func(w http.ResponseWriter, _ *http.Request) {
@@ -65,7 +65,23 @@ func New(cfg Config) http.Handler {
 	return r
 }
 
-type api struct{ cfg Config }
+type api struct {
+	cfg    Config
+	bodies chan struct{} // a place for each submission that is read, judged or waited for
+}
+
+// maxBodies is the most submissions at hand at a time: with their copies, about half a gigabyte.
+const maxBodies = 256
+
+// admit gives a submission a place, or ErrBusy.
+func (a *api) admit() (leave func(), err error) {
+	select {
+	case a.bodies <- struct{}{}:
+		return func() { <-a.bodies }, nil
+	default:
+		return nil, ledger.ErrBusy
+	}
+}
 
 // ours refuses other channels and logs.
 func (a *api) ours(next http.Handler) http.Handler {
@@ -165,6 +181,11 @@ func verdicts(in []ledger.Verdict) []Verdict {
 }
 
 func (a *api) submit(w http.ResponseWriter, r *http.Request) error {
+	leave, err := a.admit()
+	if err != nil {
+		return err
+	}
+	defer leave()
 	raw, err := body(w, r, ledger.MaxSubmission)
 	if err != nil {
 		return err
@@ -195,6 +216,11 @@ func (a *api) result(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a *api) judge(w http.ResponseWriter, r *http.Request) error {
+	leave, err := a.admit()
+	if err != nil {
+		return err
+	}
+	defer leave()
 	raw, err := body(w, r, ledger.MaxSubmission)
 	if err != nil {
 		return err
@@ -269,6 +295,9 @@ type (
 	}
 )
 
+// maxReceipts bounds one answer, in bytes: 1,024 receipts of certificates of the usual size, twice.
+const maxReceipts = 8 << 20
+
 func (a *api) receipts(w http.ResponseWriter, r *http.Request) error {
 	raw, err := body(w, r, 64<<10)
 	if err != nil {
@@ -278,19 +307,29 @@ func (a *api) receipts(w http.ResponseWriter, r *http.Request) error {
 	if err := json.Unmarshal(raw, &q); err != nil || len(q.Leaves) > ledger.MaxOperations {
 		return reason.New(reason.BadRequest, "at most %d leaves", ledger.MaxOperations)
 	}
-	out := Receipts{Receipts: []string{}}
+	out, size, seen := Receipts{Receipts: []string{}}, 0, map[uint64]bool{}
 	for _, i := range q.Leaves {
+		if seen[i] {
+			return reason.New(reason.BadRequest, "leaf %d twice", i)
+		}
+		seen[i] = true
 		p, err := a.cfg.Reader.Receipt(r.Context(), i)
 		if err != nil {
 			return err
+		}
+		if size += len(p); size > maxReceipts {
+			return reason.New(reason.TooLarge, "more than %d bytes of receipts; ask for fewer leaves", maxReceipts)
 		}
 		out.Receipts = append(out.Receipts, string(p))
 	}
 	return writeJSON(w, out)
 }
 
-// maxRecords bounds one answer of records; the next page starts after the last key.
-const maxRecords = 1000
+// One answer of records ends after so many, or so many bytes; the next page starts after the last key.
+const (
+	maxRecords     = 1000
+	maxRecordBytes = 2 << 20
+)
 
 // Record is a record as JSON.
 type Record struct {
@@ -306,25 +345,28 @@ type Records struct {
 
 func (a *api) records(w http.ResponseWriter, r *http.Request) error {
 	kind := chi.URLParam(r, "kind")
-	prefix, err := hex.DecodeString(r.URL.Query().Get("prefix"))
-	if err != nil || len(kind) != 1 {
-		return reason.New(reason.BadRequest, "kind is one letter, prefix hexadecimal")
+	prefix, err1 := hex.DecodeString(r.URL.Query().Get("prefix"))
+	after, err2 := hex.DecodeString(r.URL.Query().Get("after"))
+	if err1 != nil || err2 != nil || len(kind) != 1 || !ledger.RecordKind(kind[0]).Known() {
+		return reason.New(reason.BadRequest, "kind is the letter of a kind of records; prefix and after are hexadecimal")
 	}
-	after := r.URL.Query().Get("after")
-	out := Records{Records: []Record{}}
-	for rec, err := range a.cfg.Reader.Records(r.Context(), ledger.RecordKind(kind[0]), prefix) {
+	if len(after) == 0 {
+		after = nil // from the first, which may have an empty key
+	}
+	out, size := Records{Records: []Record{}}, 0
+	for rec, err := range a.cfg.Reader.Records(r.Context(), ledger.RecordKind(kind[0]), prefix, after) {
+		if err == nil {
+			err = r.Context().Err()
+		}
 		if err != nil {
 			return err
 		}
-		key := hex.EncodeToString(rec.Key)
-		if key <= after && after != "" {
-			continue
-		}
-		if len(out.Records) == maxRecords {
+		if len(out.Records) == maxRecords || size > maxRecordBytes {
 			out.More = true
 			break
 		}
-		out.Records = append(out.Records, Record{key, hex.EncodeToString(rec.Value)})
+		size += len(rec.Key) + len(rec.Value)
+		out.Records = append(out.Records, Record{hex.EncodeToString(rec.Key), hex.EncodeToString(rec.Value)})
 	}
 	return writeJSON(w, out)
 }

@@ -112,7 +112,7 @@ func TestRemoteIsReader(t *testing.T) {
 		t.Error(err)
 	}
 	count := func(r ledger.Reader) (n int) {
-		for _, err := range r.Records(t.Context(), ledger.RecordCertID, nil) {
+		for _, err := range r.Records(t.Context(), ledger.RecordCertID, nil, nil) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -254,6 +254,8 @@ func TestProblems(t *testing.T) {
 		{"too many receipts", "POST", "/v1/main/receipts", manyLeaves(1025), reason.BadRequest, 400},
 		{"tile beyond the log", "GET", "/log/main/0/tile/0/009", nil, reason.NotFound, 404},
 		{"tile path not canonical", "GET", "/log/main/0/tile/0/9", nil, reason.NotFound, 404},
+		{"records that are no kind of the state's", "GET", "/v1/main/records/%00", nil, reason.BadRequest, 400},
+		{"a receipt twice", "POST", "/v1/main/receipts", []byte(`{"leaves":[1,1]}`), reason.BadRequest, 400},
 		{"records of a kind with two letters", "GET", "/v1/main/records/kk", nil, reason.BadRequest, 400},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -185,11 +185,11 @@ func (c *Client) Result(ctx context.Context, id ledger.Hash) (ledger.Result, err
 }
 
 // Records implements ledger.Reader; told, not proved.
-func (c *Client) Records(ctx context.Context, kind ledger.RecordKind, prefix []byte) iter.Seq2[ledger.Record, error] {
+func (c *Client) Records(ctx context.Context, kind ledger.RecordKind, prefix, after []byte) iter.Seq2[ledger.Record, error] {
 	return func(yield func(ledger.Record, error) bool) {
-		after := ""
+		after := after
 		for {
-			raw, err := c.get(ctx, c.v1("/records/%c?prefix=%x&after=%s", kind, prefix, after))
+			raw, err := c.get(ctx, c.v1("/records/%c?prefix=%x&after=%x", kind, prefix, after))
 			var page api.Records
 			if err != nil {
 				yield(ledger.Record{}, err)
@@ -202,14 +202,14 @@ func (c *Client) Records(ctx context.Context, kind ledger.RecordKind, prefix []b
 			for _, r := range page.Records {
 				k, err1 := hex.DecodeString(r.Key)
 				v, err2 := hex.DecodeString(r.Value)
-				if err1 != nil || err2 != nil || !bytes.HasPrefix(k, prefix) || r.Key <= after {
+				if err1 != nil || err2 != nil || !bytes.HasPrefix(k, prefix) || (after != nil && bytes.Compare(k, after) <= 0) {
 					yield(ledger.Record{}, untrusted("the records are not those asked for, in order of key"))
 					return
 				}
 				if !yield(ledger.Record{Key: k, Value: v}, nil) {
 					return
 				}
-				after = r.Key
+				after = k
 			}
 			if !page.More || len(page.Records) == 0 {
 				return

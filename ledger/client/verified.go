@@ -49,7 +49,7 @@ func (c *Client) Find(ctx context.Context, der []byte) (*Found, error) {
 		return nil, err
 	}
 	spki, want := ledger.Sum(cert.SPKI), sha256.Sum256(der)
-	for rec, err := range c.Records(ctx, ledger.RecordKey, spki[:]) {
+	for rec, err := range c.Records(ctx, ledger.RecordKey, spki[:], nil) {
 		if err != nil {
 			return nil, err
 		}

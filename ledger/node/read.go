@@ -225,7 +225,7 @@ func (n *Node) recorded(v *view, id ledger.Hash, rec ledger.TxRecord) (ledger.Re
 }
 
 // Records implements ledger.Reader.
-func (n *Node) Records(_ context.Context, kind ledger.RecordKind, prefix []byte) iter.Seq2[ledger.Record, error] {
+func (n *Node) Records(_ context.Context, kind ledger.RecordKind, prefix, after []byte) iter.Seq2[ledger.Record, error] {
 	return func(yield func(ledger.Record, error) bool) {
 		v, err := n.acquire()
 		if err != nil {
@@ -233,6 +233,6 @@ func (n *Node) Records(_ context.Context, kind ledger.RecordKind, prefix []byte)
 			return
 		}
 		defer v.release()
-		records(v.snap, kind, prefix)(yield)
+		records(v.snap, kind, prefix, after)(yield)
 	}
 }

@@ -98,7 +98,7 @@ func TestCloseUnderReaders(t *testing.T) {
 	begun, closed := make(chan struct{}), make(chan error, 1)
 	go func() { <-begun; closed <- n.Close() }()
 	count := 0
-	for _, err := range n.Records(t.Context(), ledger.RecordKey, nil) {
+	for _, err := range n.Records(t.Context(), ledger.RecordKey, nil, nil) {
 		if err != nil {
 			t.Fatal(err)
 		}

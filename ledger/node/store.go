@@ -1,11 +1,13 @@
 package node
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
 	"path"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -56,13 +58,17 @@ func (s *store) Get(key []byte) ([]byte, error) { return get(s.db, key) }
 
 // Records implements state.Loader.
 func (s *store) Records(kind ledger.RecordKind, prefix []byte) iter.Seq2[ledger.Record, error] {
-	return records(s.db, kind, prefix)
+	return records(s.db, kind, prefix, nil)
 }
 
-func records(r pebbleReader, kind ledger.RecordKind, prefix []byte) iter.Seq2[ledger.Record, error] {
+func records(r pebbleReader, kind ledger.RecordKind, prefix, past []byte) iter.Seq2[ledger.Record, error] {
 	return func(yield func(ledger.Record, error) bool) {
-		low := state.Key(kind, prefix)
-		it, err := r.NewIter(&pebble.IterOptions{LowerBound: low, UpperBound: after(low)})
+		low, high := state.Key(kind, prefix), after(state.Key(kind, prefix))
+		if past != nil {
+			// The least key above past.
+			low = slices.MaxFunc([][]byte{low, append(state.Key(kind, past), 0)}, bytes.Compare)
+		}
+		it, err := r.NewIter(&pebble.IterOptions{LowerBound: low, UpperBound: high})
 		if err != nil {
 			yield(ledger.Record{}, err)
 			return
