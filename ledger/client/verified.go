@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"net/http"
 
 	"github.com/quorate-pki/quorate/ca/profile"
@@ -139,10 +138,4 @@ func (c *Client) StandingAfter(ctx context.Context, leaf, at uint64) (*Standing,
 		return nil, reason.New(reason.Stale, "the proof is of %d leaves, and leaf %d is known to exist", s.Size, at)
 	}
 	return s, nil
-}
-
-// IsAnswer reports whether an error is an answer (a refusal or an unverifiable answer) rather than the lack of one.
-func IsAnswer(err error) bool {
-	_, ok := reason.CodeOf(err)
-	return ok && !errors.Is(err, ErrNoNode)
 }

@@ -121,7 +121,6 @@ func (n *Node) finalise(o commit.Finalise) (commit.Input, error) {
 		return nil, fmt.Errorf("committing height %d: %w", f.Height, err)
 	}
 	// A crash here: the checkpoint file is rewritten from the batch.
-	n.lastIndex = f.Index
 	if err := n.writeCheckpoint(note); err != nil {
 		return nil, err
 	}

@@ -70,10 +70,9 @@ type Node struct {
 	looping bool          // the loop was started
 	ticked  chan struct{} // one token: look at the time again
 
-	machine   *commit.Machine
-	devices   *limiter
-	lastNote  []byte
-	lastIndex uint64
+	machine  *commit.Machine
+	devices  *limiter
+	lastNote []byte
 
 	mu      sync.Mutex // guards what follows
 	view    *view
@@ -113,7 +112,7 @@ func Init(cfg Config) error {
 	if err := errors.Join(t.append(x.Leaves), t.close()); err != nil {
 		return err
 	}
-	s, err := openStore(cfg.FS, cfg.Dir, cfg.Log, false)
+	s, err := openStore(cfg.FS, cfg.Dir, cfg.Log)
 	if err != nil {
 		return err
 	}
@@ -166,7 +165,7 @@ func (n *Node) open(ctx context.Context) error {
 	if n.lock, err = n.cfg.FS.Lock(path.Join(n.cfg.Dir, layout.Lock)); err != nil {
 		return fmt.Errorf("another process uses it: %w", err)
 	}
-	if n.store, err = openStore(n.cfg.FS, n.cfg.Dir, n.cfg.Log, false); err != nil {
+	if n.store, err = openStore(n.cfg.FS, n.cfg.Dir, n.cfg.Log); err != nil {
 		return err
 	}
 	f, err := n.store.final()
@@ -268,7 +267,6 @@ func (n *Node) openMachine(st *state.State, f *layout.Final) error {
 	if err != nil {
 		return err
 	}
-	n.lastIndex = f.Index
 	if len(f.Checkpoint) == 0 {
 		return nil // published with the first signature
 	}

@@ -22,8 +22,8 @@ import (
 // store is the index: records of the final state in Pebble.
 type store struct{ db *pebble.DB }
 
-func openStore(fsys vfs.FS, dir string, log *slog.Logger, readOnly bool) (*store, error) {
-	db, err := pebble.Open(path.Join(dir, layout.Index), &pebble.Options{FS: fsys, ReadOnly: readOnly, Logger: pebbleLog{log},
+func openStore(fsys vfs.FS, dir string, log *slog.Logger) (*store, error) {
+	db, err := pebble.Open(path.Join(dir, layout.Index), &pebble.Options{FS: fsys, Logger: pebbleLog{log},
 		MemTableSize: 16 << 20, FormatMajorVersion: pebble.FormatNewest})
 	if err != nil {
 		return nil, fmt.Errorf("opening the index: %w", err)
