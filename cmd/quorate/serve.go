@@ -109,5 +109,10 @@ func newResponder(n *node.Node, dir, name string, log *slog.Logger) (*ocsp.Respo
 func (m *member) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	return errors.Join(m.server.Shutdown(ctx), m.node.Close())
+	err := m.server.Shutdown(ctx)
+	if err != nil {
+		// Whoever still talks is cut off: the node waits for its readers, and they for their clients.
+		err = errors.Join(err, m.server.Close())
+	}
+	return errors.Join(err, m.node.Close())
 }
