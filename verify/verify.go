@@ -42,7 +42,7 @@ type Standing struct {
 
 // Entry verifies a receipt of any entry and returns the entry's bytes. der is the certificate for publications,
 // nil for other entries.
-func Entry(p *tlog.Policy, receipt, der []byte) (*tlog.Proof, *tlog.Verified, []byte, error) {
+func Entry(p tlog.NoteVerifier, receipt, der []byte) (*tlog.Proof, *tlog.Verified, []byte, error) {
 	proof, err := tlog.ParseProof(receipt)
 	if err != nil {
 		return nil, nil, nil, err
@@ -60,7 +60,7 @@ func Entry(p *tlog.Policy, receipt, der []byte) (*tlog.Proof, *tlog.Verified, []
 }
 
 // Receipt verifies that a certificate was published.
-func Receipt(p *tlog.Policy, receipt, der []byte) (*Published, error) {
+func Receipt(p tlog.NoteVerifier, receipt, der []byte) (*Published, error) {
 	if len(der) == 0 || len(der) > ledger.MaxCertificate {
 		return nil, reason.New(reason.BadCertificateFile, "%d bytes", len(der))
 	}
@@ -98,7 +98,7 @@ func arguments(op *ledger.OpLeaf) any {
 }
 
 // Status verifies a status proof of a leaf. It does not look at the age: Fresh does.
-func Status(p *tlog.Policy, status []byte, leaf uint64) (*Standing, error) {
+func Status(p tlog.NoteVerifier, status []byte, leaf uint64) (*Standing, error) {
 	proof, err := tlog.ParseProof(status)
 	if err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 	"github.com/quorate-pki/quorate/internal/reason"
 	"github.com/quorate-pki/quorate/ledger"
 	"github.com/quorate-pki/quorate/ledger/api"
+	"github.com/quorate-pki/quorate/ledger/tlog"
 	"github.com/quorate-pki/quorate/verify"
 )
 
@@ -72,11 +73,11 @@ func (c *Client) Published(ctx context.Context, leaf uint64, der []byte) (*Found
 	if err != nil {
 		return nil, err
 	}
-	return c.check(raw, leaf, der)
+	return check(c.cfg.Policy, raw, leaf, der)
 }
 
-func (c *Client) check(receipt []byte, leaf uint64, der []byte) (*Found, error) {
-	p, err := verify.Receipt(c.cfg.Policy, receipt, der)
+func check(trust tlog.NoteVerifier, receipt []byte, leaf uint64, der []byte) (*Found, error) {
+	p, err := verify.Receipt(trust, receipt, der)
 	if err != nil {
 		return nil, err
 	}
@@ -100,9 +101,10 @@ func (c *Client) Receipts(ctx context.Context, leaves []uint64, ders [][]byte) (
 	if err := json.Unmarshal(raw, &got); err != nil || len(got.Receipts) != len(leaves) {
 		return nil, untrusted("asked for %d receipts, got %d", len(leaves), len(got.Receipts))
 	}
+	trust := c.cfg.Policy.Remember() // most of them are under one checkpoint
 	out := make([]*Found, len(leaves))
 	for i, r := range got.Receipts {
-		if out[i], err = c.check([]byte(r), leaves[i], ders[i]); err != nil {
+		if out[i], err = check(trust, []byte(r), leaves[i], ders[i]); err != nil {
 			return nil, err
 		}
 	}

@@ -125,10 +125,10 @@ func parseExtra(encoded string) ([]byte, error) {
 	return extra, nil
 }
 
-// Verify decides whether the policy trusts the checkpoint and the entry with this leaf hash is in its tree at p.Index.
+// Verify decides whether trust, a Policy mostly, trusts the checkpoint and the entry with this leaf hash is in its tree at p.Index.
 // A refusal is a reason of Policy.Verify, or reason.NotIncluded. It says nothing about Extra.
-func (p *Proof) Verify(policy *Policy, leaf Hash) (*Verified, error) {
-	v, err := policy.Verify(p.Note)
+func (p *Proof) Verify(trust NoteVerifier, leaf Hash) (*Verified, error) {
+	v, err := trust.Verify(p.Note)
 	if err != nil {
 		return nil, err
 	}

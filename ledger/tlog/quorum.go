@@ -1,6 +1,7 @@
 package tlog
 
 import (
+	"bytes"
 	"cmp"
 	"slices"
 
@@ -54,6 +55,34 @@ func (p *Policy) Verify(note []byte) (*Verified, error) {
 		v.Times = append(v.Times, vote.time)
 	}
 	v.Time = v.Times[p.F()] // there are q of them at least, and q > f because 3q > 2n
+	return v, nil
+}
+
+// NoteVerifier decides whether a signed checkpoint is trusted, as Policy.Verify does.
+type NoteVerifier interface {
+	Verify(note []byte) (*Verified, error)
+}
+
+// Remember returns a verifier that gives the same answers and checks the signatures of a note once for as long as the
+// same bytes come again: for many proofs under one checkpoint. Not safe for concurrent use.
+func (p *Policy) Remember() NoteVerifier { return &rememberer{policy: p} }
+
+type rememberer struct {
+	policy *Policy
+	note   []byte
+	last   *Verified
+}
+
+// Verify implements NoteVerifier. A refusal is not remembered.
+func (r *rememberer) Verify(note []byte) (*Verified, error) {
+	if r.last != nil && bytes.Equal(note, r.note) {
+		return r.last, nil
+	}
+	v, err := r.policy.Verify(note)
+	if err != nil {
+		return nil, err
+	}
+	r.note, r.last = bytes.Clone(note), v
 	return v, nil
 }
 
