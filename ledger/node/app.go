@@ -32,10 +32,7 @@ func (a app) Last() order.Ordered {
 func (a app) Assemble(ctx context.Context, prev order.Ref, view uint64, txs [][]byte) (block []byte, ref order.Ref, err error) {
 	for {
 		err = a.n.run(ctx, func() error {
-			if a.n.machine.Pending() >= ledger.MaxPending || a.n.ahead() > 0 {
-				return errNotNow
-			}
-			block, ref, err = a.n.assemble(prev, view, txs)
+			block, ref, err = a.n.propose(prev, view, txs)
 			return err
 		})
 		if !errors.Is(err, errNotNow) {
@@ -50,6 +47,14 @@ func (a app) Assemble(ctx context.Context, prev order.Ref, view uint64, txs [][]
 }
 
 var errNotNow = errors.New("not now")
+
+// propose assembles a block if now is the time for one, on the loop.
+func (n *Node) propose(prev order.Ref, view uint64, txs [][]byte) ([]byte, order.Ref, error) {
+	if n.machine.Pending() >= ledger.MaxPending || n.ahead() > 0 {
+		return nil, order.Ref{}, errNotNow
+	}
+	return n.assemble(prev, view, txs)
+}
 
 // ahead is by how much the newest block's time is further ahead of this node's clock than a block may be; 0 when it is
 // not. Time never goes back on the log, so a clock set back by an hour means an hour without new blocks.

@@ -45,6 +45,9 @@ func TestClockSetBack(t *testing.T) {
 	if err != nil || h.OK || h.Trouble == "" {
 		t.Fatalf("a clock 50 minutes behind is no trouble: %+v, %v", h, err)
 	}
+	if err := n.Propose(t.Context(), work[1].Raw); !errors.Is(err, node.ErrNotNow) {
+		t.Fatalf("proposing with a clock behind: %v", err)
+	}
 	short, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { _, err := n.Submit(short, work[1].Raw); done <- err }()
@@ -53,6 +56,9 @@ func TestClockSetBack(t *testing.T) {
 		t.Fatalf("submitted with a clock behind: %v", err)
 	}
 	clock.Advance(50 * time.Minute)
+	if err := n.Propose(t.Context(), work[1].Raw); err != nil {
+		t.Fatalf("proposing with a clock that has caught up: %v", err)
+	}
 	if _, err := n.Submit(t.Context(), work[1].Raw); err != nil {
 		t.Fatal(err)
 	}

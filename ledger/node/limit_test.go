@@ -66,3 +66,31 @@ func TestDeviceKeysAreLimited(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestAllowance: the same transaction is free however often it comes, another costs, and a clock that goes back and forth
+// gives nothing.
+func TestAllowance(t *testing.T) {
+	take, now := node.NewTaker(), ledgertest.Start
+	key := ledger.Hash{1}
+	for i := range 8 {
+		for range 3 {
+			if !take(key, ledger.Hash{2, byte(i)}, now) {
+				t.Fatalf("transaction %d", i)
+			}
+		}
+	}
+	for i := range 4 {
+		if take(key, ledger.Hash{3}, now.Add(time.Duration(i%2)*-time.Hour)) {
+			t.Fatal("a ninth")
+		}
+	}
+	if !take(key, ledger.Hash{2, 7}, now) {
+		t.Error("the last one again is not free")
+	}
+	if !take(ledger.Hash{9}, ledger.Hash{3}, now) {
+		t.Error("another key pays for this one")
+	}
+	if !take(key, ledger.Hash{3}, now.Add(time.Minute)) {
+		t.Error("a minute later")
+	}
+}
