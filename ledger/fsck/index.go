@@ -237,7 +237,7 @@ func (c *checker) readRecords(name string, number uint64) error {
 		for r := reader(record.NewReader, f, number); ; {
 			next, err := r.Next()
 			if errors.Is(err, io.EOF) {
-				return nil
+				return checkTrailer(f, r.Offset())
 			}
 			if err == nil {
 				_, err = io.Copy(io.Discard, next)
@@ -247,6 +247,24 @@ func (c *checker) readRecords(name string, number uint64) error {
 			}
 		}
 	})
+}
+
+// trailer is how the mark begins that Pebble puts behind the last record of a log when it closes it: no checksum, no
+// length, a full recyclable chunk. The number of the next log follows.
+var trailer = []byte{0, 0, 0, 0, 0, 0, 5}
+
+// checkTrailer compares what Pebble takes for the end of a log, by its log number alone, with what it writes there.
+// Nothing at all is the end of a log that was never closed, and of a manifest.
+func checkTrailer(f io.ReaderAt, at int64) error {
+	got := make([]byte, len(trailer))
+	n, err := f.ReadAt(got, at)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if n == len(trailer) && !bytes.Equal(got, trailer) {
+		return fmt.Errorf("at byte %d: the mark of its end is %x, not %x", at, got, trailer)
+	}
+	return nil
 }
 
 // reader makes a record reader; the type of its log number is internal to Pebble.
