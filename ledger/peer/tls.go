@@ -1,0 +1,123 @@
+package peer
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"math/big"
+	"slices"
+	"time"
+
+	"github.com/quorate-pki/quorate/ledger"
+)
+
+// selfSigned wraps a key into the certificate that TLS demands. Only its key means anything: it has no names, and
+// neither end judges its dates, so a clock that is wrong cannot part the members.
+func selfSigned(key crypto.Signer, spki string, now time.Time) (tls.Certificate, error) {
+	switch pub := key.Public().(type) {
+	case ed25519.PublicKey:
+	case *ecdsa.PublicKey:
+		if pub.Curve != elliptic.P256() && pub.Curve != elliptic.P384() {
+			return tls.Certificate{}, fmt.Errorf("curve %s", pub.Curve.Params().Name)
+		}
+	default:
+		return tls.Certificate{}, fmt.Errorf("a key of type %T", pub)
+	}
+	form := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: now, NotAfter: time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)}
+	der, err := x509.CreateCertificate(rand.Reader, form, form, key.Public(), key)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("self-signing: %w", err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("self-signing: %w", err)
+	}
+	if string(leaf.RawSubjectPublicKeyInfo) != spki {
+		return tls.Certificate{}, errors.New("it is not the one in the member set")
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, nil
+}
+
+// serverTLS is for one connection: what is spoken here may change.
+func (n *Network) serverTLS() *tls.Config {
+	return &tls.Config{
+		MinVersion:             tls.VersionTLS13,
+		Certificates:           []tls.Certificate{n.cert},
+		ClientAuth:             tls.RequireAnyClientCert, // VerifyConnection judges it, by its key alone
+		NextProtos:             n.protocols(),
+		SessionTicketsDisabled: true, // every connection proves its key
+		VerifyConnection: func(cs tls.ConnectionState) error {
+			_, err := n.nameOf(cs)
+			return err
+		},
+	}
+}
+
+// clientTLS accepts one key. No ClientSessionCache: every connection proves its key.
+func (n *Network) clientTLS(protocol, key string) *tls.Config {
+	return &tls.Config{
+		MinVersion:             tls.VersionTLS13,
+		Certificates:           []tls.Certificate{n.cert},
+		NextProtos:             []string{protocol},
+		SessionTicketsDisabled: true,
+		InsecureSkipVerify:     true, // there is no CA and no name to verify; VerifyConnection compares the key
+		VerifyConnection: func(cs tls.ConnectionState) error {
+			got, err := keyOf(cs)
+			if err == nil && got != key {
+				err = fmt.Errorf("key %s answers, which is not that member's", n.describe(got))
+			}
+			return err
+		},
+	}
+}
+
+// keyOf is the SPKI of the key that the peer proved to hold.
+func keyOf(cs tls.ConnectionState) (string, error) {
+	if len(cs.PeerCertificates) == 0 {
+		return "", errors.New("the peer showed no certificate")
+	}
+	return string(cs.PeerCertificates[0].RawSubjectPublicKeyInfo), nil // the others of the chain prove nothing
+}
+
+// nameOf is the member whose key the peer proved to hold.
+func (n *Network) nameOf(cs tls.ConnectionState) (string, error) {
+	key, err := keyOf(cs)
+	if err != nil {
+		return "", err
+	}
+	name, known := n.names[key]
+	switch {
+	case !known:
+		return "", fmt.Errorf("key %s is no member's", n.describe(key))
+	case name == n.self:
+		return "", errors.New("the peer holds this member's own key: a copy of this member runs")
+	}
+	return name, nil
+}
+
+// describe names a key for people.
+func (n *Network) describe(key string) string {
+	id := ledger.Sum([]byte(key))
+	if name, known := n.names[key]; known {
+		return fmt.Sprintf("%x of %q", id[:8], name)
+	}
+	return fmt.Sprintf("%x", id[:8])
+}
+
+// protocols are those that have a listener.
+func (n *Network) protocols() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	out := make([]string, 0, len(n.streams))
+	for p := range n.streams {
+		out = append(out, p)
+	}
+	slices.Sort(out)
+	return out
+}
