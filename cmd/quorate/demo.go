@@ -23,23 +23,28 @@ import (
 	"github.com/quorate-pki/quorate/internal/reason"
 	"github.com/quorate-pki/quorate/ledger"
 	"github.com/quorate-pki/quorate/ledger/client"
+	"github.com/quorate-pki/quorate/ledger/tlog"
 	"github.com/quorate-pki/quorate/ocsp"
 	"github.com/quorate-pki/quorate/verify"
 )
 
 func newDemo() *cobra.Command {
-	var devices int
+	var devices, members int
 	var keep string
 	cmd := &cobra.Command{
-		Use:   "demo [--devices 100] [--dir DIR]",
+		Use:   "demo [--devices 100] [--members 4] [--dir DIR]",
 		Short: "Show the main job from the founding of a consortium to a revocation",
-		Long: `Found a consortium of one member on this machine, let a factory make devices and publish them, check every receipt
-offline, ask by OCSP, revoke one, stop and start again, and check the directory. Needs nothing but this binary.`,
-		Example: "  quorate demo\n  quorate demo --devices 5000 --dir /tmp/q-demo",
+		Long: `Found a consortium on this machine, let a factory make devices and publish them, check every receipt offline, ask
+by OCSP, revoke one and see it at every member, go on without one member, wipe that member and bring it back, and check
+every directory. Needs nothing but this binary.`,
+		Example: "  quorate demo\n  quorate demo --devices 5000 --dir /tmp/q-demo\n  quorate demo --members 1",
 		Args:    args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if devices < 2 || devices > 1_000_000 {
 				return usage{fmt.Errorf("--devices %d: 2 to 1,000,000", devices)}
+			}
+			if members < 1 || members > ledger.MaxMembers {
+				return usage{fmt.Errorf("--members %d: 1 to %d", members, ledger.MaxMembers)}
 			}
 			dir := keep
 			if dir == "" {
@@ -52,11 +57,12 @@ offline, ask by OCSP, revoke one, stop and start again, and check the directory.
 			} else if _, err := os.Stat(dir); err == nil {
 				return usage{fmt.Errorf("%s exists; the demo founds a new consortium", dir)}
 			}
-			d := &demo{ctx: cmd.Context(), out: cmd.OutOrStdout(), dir: dir, count: devices}
+			d := &demo{ctx: cmd.Context(), out: cmd.OutOrStdout(), dir: dir, count: devices, size: members, victim: devices / 4}
 			return d.run()
 		},
 	}
 	cmd.Flags().IntVar(&devices, "devices", 100, "devices the factory makes")
+	cmd.Flags().IntVar(&members, "members", defaultMembers, "members of the consortium")
 	cmd.Flags().StringVar(&keep, "dir", "", "keep the consortium in this directory; default: a temporary one")
 	return cmd
 }
@@ -67,13 +73,15 @@ type demo struct {
 	out   io.Writer
 	dir   string
 	count int
+	size  int
 	rows  []demoRow
 
-	member *member
-	client *client.Client
-	items  []client.Item
-	found  []*client.Found
-	victim *client.Found
+	consortium *consortium
+	members    []*member // nil: stopped
+	client     *client.Client
+	items      []client.Item
+	found      []*client.Found
+	victim     int // index of the device that is revoked
 }
 
 type demoRow struct {
@@ -82,22 +90,33 @@ type demoRow struct {
 }
 
 func (d *demo) run() error {
-	steps := []struct {
+	type step struct {
 		what string
 		do   func() (string, error)
-	}{
-		{"found a consortium of one member", d.establish},
-		{"start its node", d.start},
-		{fmt.Sprintf("factory: make %d small cells with their own certificates", d.count), d.manufacture},
-		{"publish them, signed by the line key", d.publish},
-		{"check every receipt offline, against the policy file alone", d.check},
-		{"OCSP: ask for one", d.askGood},
-		{"revoke it by two of three admin keys", d.revoke},
-		{"OCSP: ask again", d.askRevoked},
-		{"stop the node, start it again", d.restart},
-		{"prove the status of both kinds again", d.prove},
-		{"stop; check the whole directory from its tiles", d.fsck},
 	}
+	steps := []step{
+		{fmt.Sprintf("found a consortium of %s", count(d.size, "member")), d.establish},
+		{"start it", d.start},
+		{fmt.Sprintf("factory: make %d small cells with their own certificates", d.count), d.manufacture},
+		{"publish them, signed by the line key", func() (string, error) { return d.publish(0, d.count/2) }},
+		{"check every receipt offline, against the policy file alone", d.check},
+		{"OCSP: ask every member for one", d.askGood},
+		{"revoke it by two of three admin keys", d.revoke},
+		{"OCSP: ask every member again", d.askRevoked},
+	}
+	if d.size > 3 {
+		steps = append(steps,
+			step{"stop one member", d.stopLast},
+			step{"publish the other half without it", func() (string, error) { return d.publish(d.count/2, d.count) }},
+			step{"wipe that member; bring it back with its keys alone", d.rejoin},
+			step{"OCSP: ask every member again", d.askRevoked})
+	} else {
+		steps = append(steps, step{"publish the other half", func() (string, error) { return d.publish(d.count/2, d.count) }})
+	}
+	steps = append(steps,
+		step{"stop all members, start them again", d.restart},
+		step{"prove the status of both kinds again", d.prove},
+		step{"stop; check every directory from its tiles", d.fsck})
 	var failed error
 	for i, s := range steps {
 		fmt.Fprintf(d.out, "[%2d/%d] %s ... ", i+1, len(steps), s.what)
@@ -112,9 +131,7 @@ func (d *demo) run() error {
 		fmt.Fprintf(d.out, "%s (%s)\n", result, took.Round(time.Millisecond))
 		d.rows = append(d.rows, demoRow{s.what, result, took})
 	}
-	if d.member != nil {
-		failed = errors.Join(failed, d.member.stop())
-	}
+	failed = errors.Join(failed, stopAll(d.members))
 	if failed != nil {
 		return failed
 	}
@@ -136,7 +153,7 @@ func (d *demo) table() {
 }
 
 func (d *demo) establish() (string, error) {
-	g, err := parseGenesisFile(defaultGenesis)
+	g, err := readGenesisFile("", d.size)
 	if err != nil {
 		return "", err
 	}
@@ -144,17 +161,31 @@ func (d *demo) establish() (string, error) {
 }
 
 func (d *demo) start() (string, error) {
-	m, err := startMember(d.ctx, d.dir, "ca-a", "127.0.0.1:0", quietLog())
+	c, err := openConsortium(d.dir, quietLog())
 	if err != nil {
 		return "", err
 	}
-	d.member = m
+	if d.members, err = c.start(d.ctx, "127.0.0.1:0"); err != nil {
+		return "", err
+	}
+	d.consortium = c
+	return "ready " + d.members[0].url, d.connect()
+}
+
+// connect makes a client of whoever runs. It asks the first first, and the others when that does not answer.
+func (d *demo) connect() error {
 	p, err := readPolicy(filepath.Join(d.dir, policyName))
 	if err != nil {
-		return "", err
+		return err
 	}
-	d.client, err = client.New(client.Config{Nodes: []string{m.url}, Policy: p})
-	return "ready " + m.url, err
+	var urls []string
+	for _, m := range d.members {
+		if m != nil {
+			urls = append(urls, m.url)
+		}
+	}
+	d.client, err = client.New(client.Config{Nodes: urls, Policy: p})
+	return err
 }
 
 func (d *demo) manufacture() (string, error) {
@@ -179,7 +210,7 @@ func (d *demo) manufacture() (string, error) {
 	return fmt.Sprintf("%d keys, none left its device", d.count), nil
 }
 
-func (d *demo) publish() (string, error) {
+func (d *demo) publish(from, to int) (string, error) {
 	signer, _, err := readSigner(filepath.Join(d.dir, "orgs", "acme-cells", "line.key"))
 	if err != nil {
 		return "", err
@@ -189,7 +220,7 @@ func (d *demo) publish() (string, error) {
 		return "", err
 	}
 	p := &client.Publisher{Client: d.client, Signer: signer, Profile: 1, Now: time.Now}
-	batches := client.Batches(d.items)
+	batches := client.Batches(d.items[from:to])
 	for _, b := range batches {
 		out, err := p.Publish(d.ctx, channel, b)
 		if err != nil {
@@ -202,8 +233,11 @@ func (d *demo) publish() (string, error) {
 			d.found = append(d.found, o.Found)
 		}
 	}
-	d.victim = d.found[len(d.found)/2]
-	return fmt.Sprintf("%d published in %d transactions", len(d.found), len(batches)), nil
+	cosigners, err := d.cosigners(d.found[len(d.found)-1].Receipt)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%d published in %s, cosigned by %d of %d", to-from, count(len(batches), "transaction"), cosigners, d.size), nil
 }
 
 func (d *demo) check() (string, error) {
@@ -221,10 +255,39 @@ func (d *demo) check() (string, error) {
 	return fmt.Sprintf("%d receipts of %d bytes on average", len(d.found), bytes/len(d.found)), nil
 }
 
-func (d *demo) victimDER() []byte { return d.items[len(d.found)/2].DER }
+// count is a number and what it counts.
+func count(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
+}
 
-// ask sends an OCSP request as any client would and checks the answer's signature with the responder certificate.
-func (d *demo) ask() (*xocsp.Response, error) {
+// cosigners is how many members cosigned a receipt's checkpoint.
+func (d *demo) cosigners(receipt []byte) (n int, err error) {
+	proof, err := tlog.ParseProof(receipt)
+	if err != nil {
+		return 0, err
+	}
+	cp, sigs, err := tlog.ParseNote(proof.Note)
+	if err != nil {
+		return 0, err
+	}
+	for _, w := range d.consortium.set.Policy(0).Witnesses {
+		for _, s := range sigs {
+			if _, ok := tlog.VerifyCosignature(cp, w.Key, s); ok {
+				n++
+			}
+		}
+	}
+	return n, nil
+}
+
+func (d *demo) victimDER() []byte { return d.items[d.victim].DER }
+
+// ask sends a member an OCSP request as any client would and checks the answer's signature with the member's responder
+// certificate.
+func (d *demo) ask(i int) (*xocsp.Response, error) {
 	der := d.victimDER()
 	id, err := ocsp.NewCertID(crypto.SHA256, der, der)
 	if err != nil {
@@ -234,7 +297,7 @@ func (d *demo) ask() (*xocsp.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	resp, err := http.Post(d.member.url+"/ocsp", "application/ocsp-request", bytes.NewReader(req.Raw))
+	resp, err := http.Post(d.members[i].url+"/ocsp", "application/ocsp-request", bytes.NewReader(req.Raw))
 	if err != nil {
 		return nil, err
 	}
@@ -243,31 +306,90 @@ func (d *demo) ask() (*xocsp.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	responder, err := ca.ReadCertificate(filepath.Join(d.dir, responderName))
+	responders, err := readResponders(filepath.Join(d.dir, responderName))
 	if err != nil {
 		return nil, err
 	}
-	cert, err := x509.ParseCertificate(responder)
+	cert, err := x509.ParseCertificate(responders[i])
 	if err != nil {
 		return nil, err
 	}
 	return xocsp.ParseResponse(raw, cert)
 }
 
-func (d *demo) askGood() (string, error) {
-	r, err := d.ask()
-	if err == nil && r.Status != xocsp.Good {
-		err = fmt.Errorf("OCSP status %d", r.Status)
+// askAll asks every member that runs, until each says want: a member that is a block behind says what was before.
+func (d *demo) askAll(want int, word string) (string, error) {
+	ctx, cancel := context.WithTimeout(d.ctx, 30*time.Second)
+	defer cancel()
+	n := 0
+	for i, m := range d.members {
+		if m == nil {
+			continue
+		}
+		for {
+			r, err := d.ask(i)
+			if err != nil {
+				return "", fmt.Errorf("%s: %w", m.name, err)
+			}
+			if r.Status == want {
+				break
+			}
+			select {
+			case <-time.After(5 * time.Millisecond):
+			case <-ctx.Done():
+				return "", fmt.Errorf("%s: OCSP status %d", m.name, r.Status)
+			}
+		}
+		n++
 	}
-	return "good", err
+	if n == 1 {
+		return word, nil
+	}
+	return fmt.Sprintf("%s, say all %d", word, n), nil
 }
 
-func (d *demo) askRevoked() (string, error) {
-	r, err := d.ask()
-	if err == nil && r.Status != xocsp.Revoked {
-		err = fmt.Errorf("OCSP status %d", r.Status)
+func (d *demo) askGood() (string, error) { return d.askAll(xocsp.Good, "good") }
+
+func (d *demo) askRevoked() (string, error) { return d.askAll(xocsp.Revoked, "revoked") }
+
+// stopLast stops the last member.
+func (d *demo) stopLast() (string, error) {
+	last := len(d.members) - 1
+	m := d.members[last]
+	d.members[last] = nil
+	return m.name + " is gone", errors.Join(m.stop(), d.connect())
+}
+
+// rejoin wipes the stopped member's directory and starts it again.
+func (d *demo) rejoin() (string, error) {
+	last := len(d.members) - 1
+	name := d.consortium.set.Members[last].Name
+	if err := os.RemoveAll(filepath.Join(d.dir, "nodes", name)); err != nil {
+		return "", err
 	}
-	return "revoked", err
+	head, err := d.client.Head(d.ctx)
+	if err != nil {
+		return "", err
+	}
+	if d.members[last], err = d.consortium.rejoin(d.ctx, name, "127.0.0.1:0"); err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(d.ctx, time.Minute)
+	defer cancel()
+	for {
+		own, err := d.members[last].node.Head(ctx)
+		if err != nil {
+			return "", err
+		}
+		if own.Height >= head.Height {
+			return fmt.Sprintf("%s is at height %d again", name, own.Height), d.connect()
+		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+			return "", fmt.Errorf("it is at height %d, the others at %d", own.Height, head.Height)
+		}
+	}
 }
 
 func (d *demo) revoke() (string, error) {
@@ -279,9 +401,9 @@ func (d *demo) revoke() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	change := ledger.StatusChange{Action: ledger.Revoke, Scope: ledger.ScopeCertificate, Target: ledger.Sum(cert.SPKI), Leaf: &d.victim.Leaf,
+	change := ledger.StatusChange{Action: ledger.Revoke, Scope: ledger.ScopeCertificate, Target: ledger.Sum(cert.SPKI), Leaf: &d.found[d.victim].Leaf,
 		Reason: ledger.KeyCompromise}
-	code, st, err := d.client.Change(d.ctx, change, d.victim, time.Now(), signers...)
+	code, st, err := d.client.Change(d.ctx, change, d.found[d.victim], time.Now(), signers...)
 	if err != nil {
 		return "", err
 	}
@@ -292,8 +414,8 @@ func (d *demo) revoke() (string, error) {
 }
 
 func (d *demo) restart() (string, error) {
-	err := d.member.stop()
-	d.member = nil
+	err := stopAll(d.members)
+	d.members = nil
 	if err != nil {
 		return "", err
 	}
@@ -301,7 +423,7 @@ func (d *demo) restart() (string, error) {
 }
 
 func (d *demo) prove() (string, error) {
-	for i, f := range []*client.Found{d.found[0], d.victim} {
+	for i, f := range []*client.Found{d.found[len(d.found)-1], d.found[d.victim]} {
 		st, err := d.client.Standing(d.ctx, f.Leaf)
 		if err != nil {
 			return "", err
@@ -314,8 +436,8 @@ func (d *demo) prove() (string, error) {
 }
 
 func (d *demo) fsck() (string, error) {
-	err := d.member.stop()
-	d.member = nil
+	err := stopAll(d.members)
+	d.members = nil
 	if err != nil {
 		return "", err
 	}

@@ -8,10 +8,13 @@ import (
 	"crypto/x509"
 	_ "embed"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -70,6 +73,27 @@ func parseGenesisFile(data []byte) (*genesisFile, error) {
 	return &g, nil
 }
 
+// withMembers adds members ca-b, ca-c, ... behind the first organisation until there are n.
+func (g *genesisFile) withMembers(n int) {
+	first, rest := g.Organisations[:1:1], g.Organisations[1:]
+	for i := 1; i < n; i++ {
+		letter := string(rune('a' + i))
+		first = append(first, genesisOrg{Name: "ca-" + letter, LegalName: "Certification Authority " + strings.ToUpper(letter),
+			Roles: []string{"member"}, Admins: 1, AdminsNeeded: 1})
+	}
+	g.Organisations = append(first, rest...)
+}
+
+// members is how many organisations are members.
+func (g *genesisFile) members() (n int) {
+	for _, o := range g.Organisations {
+		if slices.Contains(o.Roles, "member") {
+			n++
+		}
+	}
+	return n
+}
+
 // Files of a directory that `up` founded.
 const (
 	genesisName   = "genesis.block"
@@ -117,7 +141,7 @@ func found(dir string, g *genesisFile, now time.Time) error {
 			return err
 		}
 	}
-	if err := renewResponder(tmp, members.Members[0].Name, now); err != nil {
+	if err := renewResponders(tmp, memberNames(members), now); err != nil {
 		return err
 	}
 	// The files are durable; now the names of their directories, then the whole.
@@ -282,25 +306,64 @@ const (
 	responderRenew = 30 * 24 * time.Hour // left when it is replaced
 )
 
-// renewResponder replaces the responder certificate when it is missing or ends soon. Clients that pinned the old
-// one must fetch the new, which has the same key.
-func renewResponder(dir, member string, now time.Time) error {
+// renewResponders replaces the responder certificates, one a member in the member set's order, when one is missing or
+// ends soon. Clients that pinned the old ones must fetch the new, which have the same keys.
+func renewResponders(dir string, members []string, now time.Time) error {
 	path := filepath.Join(dir, responderName)
-	// One that cannot be read is as good as none: the key is what counts.
-	if der, err := ca.ReadCertificate(path); err == nil {
-		if c, err := x509.ParseCertificate(der); err == nil && c.NotAfter.After(now.Add(responderRenew)) {
+	// A file that cannot be read is as good as none: the keys are what counts.
+	if ders, err := readResponders(path); err == nil && len(ders) == len(members) {
+		fresh := 0
+		for _, der := range ders {
+			if c, err := x509.ParseCertificate(der); err == nil && c.NotAfter.After(now.Add(responderRenew)) {
+				fresh++
+			}
+		}
+		if fresh == len(ders) {
 			return nil
 		}
 	}
-	key, err := ca.ReadSigner(filepath.Join(dir, "orgs", member, memberKeys[ledger.KeyResponder]))
-	if err != nil {
-		return err
+	var out []byte
+	for _, m := range members {
+		key, err := ca.ReadSigner(filepath.Join(dir, "orgs", m, memberKeys[ledger.KeyResponder]))
+		if err != nil {
+			return err
+		}
+		der, err := ocsp.SelfSignedResponder(key, m+" OCSP responder", now.Add(-time.Hour), now.Add(responderLife), rand.Reader)
+		if err != nil {
+			return err
+		}
+		out = append(out, ca.EncodeCertificate(der)...)
 	}
-	der, err := ocsp.SelfSignedResponder(key, member+" OCSP responder", now.Add(-time.Hour), now.Add(responderLife), rand.Reader)
+	return replaceFile(path, out)
+}
+
+// readResponders reads the certificates of a PEM file that holds nothing else.
+func readResponders(path string) (ders [][]byte, err error) {
+	data, err := os.ReadFile(path)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return replaceFile(path, ca.EncodeCertificate(der))
+	var again []byte
+	for rest := data; ; {
+		block, more := pem.Decode(rest)
+		if block == nil {
+			break
+		}
+		ders, rest = append(ders, block.Bytes), more
+		again = append(again, ca.EncodeCertificate(block.Bytes)...)
+	}
+	if len(ders) == 0 || !bytes.Equal(again, data) {
+		return nil, errors.New("it is not in the form it was written in")
+	}
+	return ders, nil
+}
+
+// memberNames are the names of a set's members, in its order.
+func memberNames(set *ledger.MemberSet) (out []string) {
+	for _, m := range set.Members {
+		out = append(out, m.Name)
+	}
+	return out
 }
 
 // replaceFile writes a public file durably: a crash leaves the old or the new.

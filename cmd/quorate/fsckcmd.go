@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -124,7 +123,7 @@ func (f *foundedCheck) around() {
 	}
 	f.same(policyName, g.members.Policy(0).Format(), "the policy of the member set")
 	f.keys(g.keys)
-	f.responder(g.members.Members[0].Keys[ledger.KeyResponder])
+	f.responder(g.members)
 	f.strays()
 }
 
@@ -290,30 +289,30 @@ func (f *foundedCheck) unknownKeys(want map[string][]byte) {
 	}
 }
 
-// responder checks the responder's certificate: self-signed by the first member's responder key.
-func (f *foundedCheck) responder(spki []byte) {
-	data, err := os.ReadFile(filepath.Join(f.dir, responderName))
-	if errors.Is(err, os.ErrNotExist) {
+// responder checks the responders' certificates: each self-signed by its member's responder key, in the set's order.
+func (f *foundedCheck) responder(members *ledger.MemberSet) {
+	ders, err := readResponders(filepath.Join(f.dir, responderName))
+	switch {
+	case errors.Is(err, os.ErrNotExist):
 		f.note(responderName, "is missing; the next start makes it")
 		return
-	}
-	if err != nil {
+	case err != nil:
 		f.differs(responderName, "cannot be read: %v", err)
 		return
-	}
-	block, _ := pem.Decode(data)
-	if block == nil || !bytes.Equal(ca.EncodeCertificate(block.Bytes), data) {
-		f.differs(responderName, "is not in the form it was written in")
+	case len(ders) != len(members.Members):
+		f.differs(responderName, "has %d certificates, there are %d members", len(ders), len(members.Members))
 		return
 	}
-	c, err := x509.ParseCertificate(block.Bytes)
-	switch {
-	case err != nil:
-		f.differs(responderName, "does not parse: %v", err)
-	case !bytes.Equal(c.RawIssuer, c.RawSubject) || c.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature) != nil:
-		f.differs(responderName, "is not signed by its own key")
-	case !bytes.Equal(c.RawSubjectPublicKeyInfo, spki):
-		f.differs(responderName, "is not over the member's responder key")
+	for i, der := range ders {
+		c, err := x509.ParseCertificate(der)
+		switch {
+		case err != nil:
+			f.differs(responderName, "does not parse: %v", err)
+		case !bytes.Equal(c.RawIssuer, c.RawSubject) || c.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature) != nil:
+			f.differs(responderName, "is not signed by its own key")
+		case !bytes.Equal(c.RawSubjectPublicKeyInfo, members.Members[i].Keys[ledger.KeyResponder]):
+			f.differs(responderName, "is not over the responder key of %s", members.Members[i].Name)
+		}
 	}
 }
 

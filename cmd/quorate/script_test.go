@@ -72,13 +72,22 @@ type backgroundKey struct{}
 
 func background(ts *testscript.TestScript) *running { return ts.Value(backgroundKey{}).(*running) }
 
-// up DIR [FLAG...] starts `quorate up` on a free port, waits for its ready line and sets $NODE.
+// up DIR [FLAG...] starts `quorate up` on free ports, with one member unless a flag says otherwise, waits for a ready line
+// of each and sets $NODE, and $NODE_B, $NODE_C, ... of the further members.
 func scriptUp(ts *testscript.TestScript, neg bool, args []string) {
 	r := background(ts)
 	if neg || len(args) == 0 || r.cmd != nil {
 		ts.Fatalf("usage: up DIR [FLAG...], once until down")
 	}
-	all := append([]string{"up", "--dir", args[0], "--members", "1", "--listen", "127.0.0.1:0"}, args[1:]...)
+	members := 1
+	for i, a := range args[:len(args)-1] {
+		if a == "--members" {
+			var err error
+			members, err = strconv.Atoi(args[i+1])
+			ts.Check(err)
+		}
+	}
+	all := append([]string{"up", "--dir", args[0], "--members", strconv.Itoa(members), "--listen", "127.0.0.1:0"}, args[1:]...)
 	cmd := exec.Command("quorate", all...)
 	cmd.Dir, cmd.Stderr = ts.MkAbs("."), &r.stderr
 	out, err := cmd.StdoutPipe()
@@ -91,15 +100,23 @@ func scriptUp(ts *testscript.TestScript, neg bool, args []string) {
 			_ = cmd.Wait()
 		}
 	})
-	line, err := bufio.NewReader(out).ReadString('\n')
-	words := strings.Fields(line)
-	if err != nil || len(words) < 2 || words[0] != "ready" {
-		_ = cmd.Wait()
-		r.cmd = nil
-		ts.Fatalf("quorate up said %q (%v)\n%s", line, err, r.stderr.String())
+	lines := bufio.NewReader(out)
+	for i := range members {
+		line, err := lines.ReadString('\n')
+		words := strings.Fields(line)
+		if err != nil || len(words) < 2 || words[0] != "ready" {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+			r.cmd = nil
+			ts.Fatalf("quorate up said %q (%v)\n%s", line, err, r.stderr.String())
+		}
+		ts.Logf("%s", line)
+		name := "NODE"
+		if i > 0 {
+			name += "_" + string(rune('A'+i))
+		}
+		ts.Setenv(name, words[1])
 	}
-	ts.Logf("%s", line)
-	ts.Setenv("NODE", words[1])
 }
 
 // down sends SIGINT, as Ctrl-C does, and demands exit code 0.

@@ -82,6 +82,16 @@ func (m *Machine) Pending() int { return len(m.pending) }
 // Divergence is why this node stopped signing, or nil.
 func (m *Machine) Divergence() error { return m.diverged }
 
+// Memory is the newest signature that this member is known to have given, or nil.
+func (m *Machine) Memory() *Signed { return m.memory }
+
+// Trace is the largest tree that a member is known here to have cosigned, for a member that lost its memory. What is
+// below this node's final size is forgotten: it is on the log, or was reported when it came.
+func (m *Machine) Trace(cosigner string) (tlog.Checkpoint, tlog.Signature, bool) {
+	v, ok := m.votes.newest(cosigner)
+	return v.Checkpoint, v.sig, ok
+}
+
 // Step takes one input. An error is the store's: the node must stop, and start again from disk.
 func (m *Machine) Step(in Input, now ledger.Millis) (out []Output, err error) {
 	switch in := in.(type) {

@@ -122,6 +122,28 @@ func (v votes) arrived(size uint64) (out []vote) {
 	return out
 }
 
+// newest is the largest tree that a member is known to have cosigned, whether or not it is on this node's log; of equal
+// ones the newest.
+func (v votes) newest(cosigner string) (best vote, ok bool) {
+	see := func(x vote) {
+		if !ok || x.Size > best.Size || x.Size == best.Size && x.time > best.time {
+			best, ok = x, true
+		}
+	}
+	for _, at := range v.on {
+		if x, have := at[cosigner]; have {
+			see(x)
+		}
+	}
+	for _, x := range v.other[cosigner] {
+		see(x)
+	}
+	for _, x := range v.early[cosigner] {
+		see(x)
+	}
+	return best, ok
+}
+
 // forget drops what is below the final size.
 func (v votes) forget(size uint64) {
 	for s := range v.on {

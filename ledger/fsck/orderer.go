@@ -24,6 +24,10 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // checkOrderer reads every segment, and holds its blocks against the log.
 func (c *checker) checkOrderer() {
 	c.ordered = map[uint64]ledger.Hash{}
+	if c.several() {
+		c.checkRaft()
+		return
+	}
 	var names []string
 	for _, name := range slices.Sorted(mapKeys(c.files)) {
 		base, ok := strings.CutPrefix(name, layout.Orderer+"/")
@@ -39,6 +43,24 @@ func (c *checker) checkOrderer() {
 	}
 	for _, base := range names {
 		c.segment(base)
+	}
+}
+
+// several reports whether the consortium has more members than this one; its orderer is raft then.
+func (c *checker) several() bool { return c.members != nil && len(c.members.Members) > 1 }
+
+// checkRaft names files that raft does not keep. Its log and snapshots are not read: what is in them and not on the log is
+// final nowhere, and what is on the log is checked there.
+func (c *checker) checkRaft() {
+	for _, name := range slices.Sorted(mapKeys(c.files)) {
+		base, ok := strings.CutPrefix(name, layout.Orderer+"/")
+		switch {
+		case !ok || base == "raft.db" || strings.HasPrefix(base, "snapshots/"):
+		case base == layout.Rejoin:
+			c.note(name, "the member has lost its log and votes in no election until it has it again")
+		default:
+			c.differs(name, "is no file of the orderer's")
+		}
 	}
 }
 

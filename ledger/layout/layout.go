@@ -3,6 +3,7 @@
 //
 //	genesis.block                the signed genesis block
 //	signer                       signer memory (ledger/cosign)
+//	rejoin                       there while a wiped member has not signed again; also orderer/rejoin, for elections
 //	LOCK                         held while a node runs
 //	log/<n>/checkpoint           the newest cosigned checkpoint
 //	log/<n>/tile/...             full entry bundles and full hash tiles, under their C2SP paths
@@ -23,6 +24,7 @@ import (
 const (
 	Genesis = "genesis.block"
 	Signer  = "signer"
+	Rejoin  = "rejoin"
 	Lock    = "LOCK"
 	Index   = "index"
 	Orderer = "orderer"

@@ -21,10 +21,8 @@ var _ order.App = app{}
 // Last implements order.App.
 func (a app) Last() order.Ordered {
 	a.n.mu.Lock()
-	v := a.n.view // not acquire: a node that is closing is where it is
-	a.n.mu.Unlock()
-	ch := v.state.Channel()
-	return order.Ordered{Ref: order.Ref{Height: ch.Height, Hash: ch.Header, View: ch.View}, Index: ch.Height}
+	defer a.n.mu.Unlock()
+	return a.n.final
 }
 
 // Assemble implements order.App (step 2 of the commit path). It waits, and the transactions with it, while proposing
@@ -122,7 +120,24 @@ func (a app) Validate(_ context.Context, view uint64, raw []byte) error {
 	if b.Header.Time > ledger.MillisOf(a.n.cfg.Now())+ledger.MaxTimeAhead {
 		return fmt.Errorf("height %d is ahead of this node's clock", b.Header.Height)
 	}
+	a.n.warmAhead(b)
 	return nil
+}
+
+// warmAhead starts checking a block's signatures before it is committed, on free cores. What does not find a free place
+// is checked when the block is executed.
+func (n *Node) warmAhead(b *ledger.Block) {
+	select {
+	case n.warming <- struct{}{}:
+	default:
+		return
+	}
+	go func() {
+		defer func() { <-n.warming }()
+		for _, tx := range b.Txs {
+			n.sigs.warm(tx)
+		}
+	}()
 }
 
 // Deliver implements order.App (step 4).
@@ -131,11 +146,36 @@ func (a app) Deliver(ctx context.Context, o order.Ordered) (order.Members, error
 	if err != nil {
 		return order.Members{}, err
 	}
-	err = a.n.run(ctx, func() error { return a.n.step(commit.Deliver{Block: b, Index: o.Index}) })
+	if a.n.exchange != nil {
+		if err := a.n.keepUp(ctx); err != nil {
+			return order.Members{}, err
+		}
+	}
+	err = a.n.run(ctx, func() error {
+		a.n.noEffect = false
+		if err := a.n.step(commit.Deliver{Block: b, Index: o.Index}); err != nil {
+			return err
+		}
+		if a.n.noEffect {
+			return order.ErrNoEffect
+		}
+		return nil
+	})
 	return order.Members{Set: a.n.members}, err
 }
 
-// Fetch implements order.App. One member alone has nobody to fetch from, and is never behind.
-func (a app) Fetch(context.Context, uint64) (order.Ordered, error) {
-	return order.Ordered{}, fmt.Errorf("there is no peer to catch up from")
+// keepUp catches up by tiles when so much is not final here that the others must be further: the leader proposes no more
+// than K blocks above what is final for it.
+func (n *Node) keepUp(ctx context.Context) error {
+	var pending int
+	var final uint64
+	err := n.run(ctx, func() error {
+		pending, final = n.machine.Pending(), n.machine.Final().Channel().Height
+		return nil
+	})
+	if err != nil || pending <= 2*ledger.MaxPending {
+		return err
+	}
+	_, err = app{n}.Fetch(ctx, final+1)
+	return err
 }

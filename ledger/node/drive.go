@@ -10,6 +10,7 @@ import (
 	"github.com/quorate-pki/quorate/ledger"
 	"github.com/quorate-pki/quorate/ledger/commit"
 	"github.com/quorate-pki/quorate/ledger/layout"
+	"github.com/quorate-pki/quorate/ledger/order"
 	"github.com/quorate-pki/quorate/ledger/state"
 	"github.com/quorate-pki/quorate/ledger/tlog"
 )
@@ -80,15 +81,25 @@ func (n *Node) perform(o commit.Output) (commit.Input, error) {
 		if err != nil {
 			return nil, err
 		}
+		if n.rejoins {
+			// The memory holds what this member signed from here on. A crash before this asks the peers again.
+			if err := n.rejoined(); err != nil {
+				return nil, err
+			}
+		}
 		return commit.Remembered{Signed: s}, nil
 	case commit.Release:
-		return nil, nil // a one-member consortium has no peers
+		if n.exchange != nil {
+			n.exchange.release(o.Signed)
+		}
+		return nil, nil
 	case commit.Finalise:
 		return n.finalise(o)
 	case commit.Refresh:
 		return nil, n.refresh(o)
 	case commit.Repool:
 		n.cfg.Log.Warn("a block had no effect", "why", o.Why)
+		n.noEffect = true
 		n.answerRefused(o.Txs, o.Why)
 		return nil, nil
 	case commit.Conflict:
@@ -120,6 +131,7 @@ func (n *Node) finalise(o commit.Finalise) (commit.Input, error) {
 	if err := n.store.commit(o.Blocks, f); err != nil {
 		return nil, fmt.Errorf("committing height %d: %w", f.Height, err)
 	}
+	n.setFinal(last.State)
 	// A crash here: the checkpoint file is rewritten from the batch.
 	if err := n.writeCheckpoint(note); err != nil {
 		return nil, err
@@ -130,7 +142,16 @@ func (n *Node) finalise(o commit.Finalise) (commit.Input, error) {
 	for _, p := range o.Blocks {
 		n.answerFinal(p)
 	}
+	n.tock()
 	return commit.Persisted{Height: f.Height}, nil
+}
+
+// setFinal notes what the index holds: the orderer need not deliver it again.
+func (n *Node) setFinal(st *state.State) {
+	ch := st.Channel()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.final = order.Ordered{Ref: order.Ref{Height: ch.Height, Hash: ch.Header, View: ch.View}, Index: ch.Height}
 }
 
 // refresh publishes the final checkpoint with newer cosignatures. The index keeps the older ones: a crash loses
@@ -178,6 +199,9 @@ func (n *Node) publish(note []byte, st *state.State) error {
 	old := n.view
 	n.view = next
 	n.mu.Unlock()
+	if old == nil {
+		close(n.ready)
+	}
 	n.lastNote = note
 	if old != nil {
 		old.release()

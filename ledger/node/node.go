@@ -13,7 +13,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
+	"net/http"
 	"path"
+	"runtime"
 	"sync"
 	"time"
 
@@ -24,6 +27,7 @@ import (
 	"github.com/quorate-pki/quorate/ledger/cosign"
 	"github.com/quorate-pki/quorate/ledger/layout"
 	"github.com/quorate-pki/quorate/ledger/order"
+	"github.com/quorate-pki/quorate/ledger/peer"
 	"github.com/quorate-pki/quorate/ledger/state"
 	"github.com/quorate-pki/quorate/ledger/tlog"
 )
@@ -41,7 +45,20 @@ type Config struct {
 
 	Now     func() time.Time // the clock; required
 	Log     *slog.Logger     // required
-	Segment int64            // bytes after which the orderer starts a new log file; default 16 MiB
+	Segment int64            // bytes after which the local orderer starts a new log file; default 16 MiB
+
+	// What a member among several needs; a member alone has neither.
+	Network *peer.Network // connections to the other members; the node serves and closes it
+	Listen  net.Listener  // where peers connect
+	// Heartbeat: without a sign of the leader for this long a member stands for election; default 1 s.
+	Heartbeat time.Duration
+	// Entries of the orderer's log after which it is cut; default 512. A member that lags further catches up by tiles.
+	Entries uint64
+
+	// Rejoin is for Init: the member runs elsewhere no more, has lost its directory and keeps its keys. Until it has heard
+	// from enough peers what its keys signed, and has caught up, it neither signs nor votes. Danger: where a copy of it
+	// still runs, no rejoin is safe; rotate its keys.
+	Rejoin bool
 
 	Resign time.Duration // how often the last signature is renewed; default 30 s
 	Tick   time.Duration // how often time is looked at; default 1 s
@@ -63,6 +80,14 @@ type Node struct {
 	sigs    *sigCache
 	engine  order.Orderer
 
+	// Of a member among several; nil of one alone.
+	raft     *order.Raft
+	exchange *exchange
+	serving  *http.Server
+	running  context.Context // ends when the node closes
+	stop     context.CancelFunc
+	warming  chan struct{} // places for signature checks ahead of execution
+
 	work chan func() // runs on the loop, which owns what follows
 	quit chan struct{}
 	done chan struct{}
@@ -73,9 +98,14 @@ type Node struct {
 	machine  *commit.Machine
 	devices  *limiter
 	lastNote []byte
+	rejoins  bool   // the directory was wiped, and nothing is signed since
+	noEffect bool   // the block at hand changed nothing
+	stuckAt  uint64 // height of the oldest block that was not final at the last tick
 
 	mu      sync.Mutex // guards what follows
 	view    *view
+	final   order.Ordered // what is durable
+	ready   chan struct{} // closed with the first view
 	waiters map[ledger.Hash][]chan answer
 	failure error
 	closing bool
@@ -101,6 +131,19 @@ func Init(cfg Config) error {
 	x, err := executeGenesis(cfg.Genesis)
 	if err != nil {
 		return fmt.Errorf("initialising a node: %w", err)
+	}
+	if cfg.Rejoin {
+		// First of all: from here on no crash makes this a new member's directory.
+		if err := durable.Replace(cfg.FS, path.Join(cfg.Dir, layout.Rejoin), nil); err != nil {
+			return err
+		}
+		orderer := path.Join(cfg.Dir, layout.Orderer)
+		if err := durable.MkdirAll(cfg.FS, cfg.Dir, orderer); err != nil {
+			return err
+		}
+		if err := durable.Replace(cfg.FS, path.Join(orderer, layout.Rejoin), nil); err != nil {
+			return err
+		}
 	}
 	if err := durable.Replace(cfg.FS, path.Join(cfg.Dir, layout.Genesis), cfg.Genesis); err != nil {
 		return err
@@ -146,8 +189,11 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 		cfg.Tick = time.Second
 	}
 	n := &Node{cfg: cfg, sigs: newSigCache(), devices: newLimiter(), work: make(chan func()), quit: make(chan struct{}), done: make(chan struct{}), ticked: make(chan struct{}, 1),
-		waiters: map[ledger.Hash][]chan answer{}}
+		waiters: map[ledger.Hash][]chan answer{}, ready: make(chan struct{}), warming: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	n.running, n.stop = context.WithCancel(context.Background())
 	if err := n.open(ctx); err != nil {
+		n.stop()
+		n.stopPeers()
 		n.stopLoop()
 		return nil, errors.Join(fmt.Errorf("opening the node in %s: %w", cfg.Dir, err), n.release())
 	}
@@ -182,17 +228,78 @@ func (n *Node) open(ctx context.Context) error {
 	if err := n.openSigner(st, f); err != nil {
 		return err
 	}
-	if err := n.openMachine(st, f); err != nil {
+	memory := n.signer.Last()
+	if n.rejoins {
+		if memory, err = n.recall(ctx); err != nil {
+			return err
+		}
+	}
+	if err := n.openMachine(st, f, memory); err != nil {
 		return err
 	}
 	n.looping = true
 	go n.loop()
-	n.engine = order.NewLocal(order.LocalConfig{FS: n.cfg.FS, Dir: path.Join(n.cfg.Dir, layout.Orderer), Log: n.cfg.Log,
-		Rotate: n.cfg.Segment, Pool: order.PoolConfig{Classify: classify}, Failed: func(err error) { _ = n.fail(err) }})
+	if err := n.openOrderer(); err != nil {
+		return err
+	}
+	if err := n.rolledBack(ctx); err != nil {
+		return err
+	}
 	if err := n.run(ctx, func() error { return n.step(commit.Tick{}) }); err != nil {
 		return err
 	}
+	n.levelUp(ctx)
 	return n.engine.Start(ctx, app{n})
+}
+
+// openOrderer makes the engine that the number of members asks for, and meets the peers. The engine is started later:
+// it may find that it must catch up, and asks peers then.
+func (n *Node) openOrderer() error {
+	dir := path.Join(n.cfg.Dir, layout.Orderer)
+	pool := order.PoolConfig{Classify: classify}
+	failed := func(err error) { _ = n.fail(err) }
+	if len(n.members.Members) == 1 {
+		n.engine = order.NewLocal(order.LocalConfig{FS: n.cfg.FS, Dir: dir, Log: n.cfg.Log, Rotate: n.cfg.Segment, Pool: pool, Failed: failed})
+		return nil
+	}
+	if n.cfg.Network == nil || n.cfg.Listen == nil {
+		return errors.New("a member among several needs a network")
+	}
+	if err := durable.MkdirAll(n.cfg.FS, n.cfg.Dir, dir); err != nil {
+		return err
+	}
+	var names []string
+	for _, m := range n.members.Members {
+		names = append(names, m.Name)
+	}
+	n.raft = order.NewRaft(order.RaftConfig{Dir: dir, Self: n.cfg.Member, Members: names, Listen: n.cfg.Network.Streams(peer.Raft),
+		Dial: func(ctx context.Context, member string) (net.Conn, error) {
+			return n.cfg.Network.Dial(ctx, peer.Raft, member)
+		},
+		Forward: n.exchange.forward, Pool: pool, Log: n.cfg.Log, Failed: failed, Rejoin: layout.Rejoin,
+		Heartbeat: n.cfg.Heartbeat, Snapshot: n.cfg.Entries})
+	n.engine = n.raft
+	n.serving = n.cfg.Network.ServeHTTP(n.peerHandler())
+	requests := n.cfg.Network.Streams(peer.Exchange)
+	n.exchange.wg.Go(func() { _ = n.serving.Serve(requests) })
+	n.exchange.wg.Go(func() {
+		if err := n.cfg.Network.Serve(n.cfg.Listen); err != nil {
+			_ = n.fail(fmt.Errorf("listening for peers: %w", err))
+		}
+	})
+	n.exchange.start(n.running)
+	return nil
+}
+
+// stopPeers returns when no peer is served or spoken to any more.
+func (n *Node) stopPeers() {
+	if n.serving == nil {
+		return
+	}
+	// Errors here are of connections that are cut: peers send again to whoever is there.
+	_ = n.serving.Close()
+	_ = n.cfg.Network.Close()
+	n.exchange.wg.Wait()
 }
 
 // openState cuts the tiles to what the index committed to and loads the state.
@@ -215,6 +322,9 @@ func (n *Node) openState(channel ledger.Hash, f *layout.Final) (*state.State, er
 		return nil, err
 	}
 	n.policy = n.members.Policy(st.Channel().Log)
+	if len(n.members.Members) > 1 && n.cfg.Network != nil {
+		n.exchange = newExchange(n, n.cfg.Network.Client())
+	}
 	return st, nil
 }
 
@@ -222,9 +332,13 @@ func (n *Node) openState(channel ledger.Hash, f *layout.Final) (*state.State, er
 func (n *Node) openSigner(st *state.State, f *layout.Final) error {
 	ch := st.Channel()
 	var err error
-	// Before the first checkpoint this key has signed nothing: the memory is durable before a signature leaves.
+	if n.rejoins, err = durable.Exists(n.cfg.FS, path.Join(n.cfg.Dir, layout.Rejoin)); err != nil {
+		return err
+	}
+	// Before the first checkpoint this key has signed nothing: the memory is durable before a signature leaves. A member
+	// that rejoins is told by its peers what it signed.
 	n.signer, err = cosign.Open(cosign.Config{FS: n.cfg.FS, Path: path.Join(n.cfg.Dir, layout.Signer), Key: n.cfg.CosigningKey,
-		Name: n.members.CosignerName(n.cfg.Member), Origin: n.policy.Origin, Channel: ch.Channel, Inception: len(f.Checkpoint) == 0})
+		Name: n.members.CosignerName(n.cfg.Member), Origin: n.policy.Origin, Channel: ch.Channel, Inception: len(f.Checkpoint) == 0 || n.rejoins})
 	if err != nil {
 		return err
 	}
@@ -240,7 +354,7 @@ func (n *Node) openSigner(st *state.State, f *layout.Final) error {
 	return nil
 }
 
-func (n *Node) openMachine(st *state.State, f *layout.Final) error {
+func (n *Node) openMachine(st *state.State, f *layout.Final, memory *commit.Signed) error {
 	var cosigners []tlog.Signature
 	if len(f.Checkpoint) > 0 {
 		v, err := n.policy.Verify(f.Checkpoint)
@@ -260,15 +374,16 @@ func (n *Node) openMachine(st *state.State, f *layout.Final) error {
 			}
 		}
 	}
-	var err error
-	n.machine, err = commit.New(commit.Config{Final: st, Cosigners: cosigners, Policy: n.policy,
-		Self: n.members.CosignerName(n.cfg.Member), Memory: n.signer.Last(), Resign: ledger.Millis(n.cfg.Resign.Milliseconds()),
+	machine, err := commit.New(commit.Config{Final: st, Cosigners: cosigners, Policy: n.policy,
+		Self: n.members.CosignerName(n.cfg.Member), Memory: memory, Resign: ledger.Millis(n.cfg.Resign.Milliseconds()),
 		Signer: n.sigs})
 	if err != nil {
 		return err
 	}
+	n.machine = machine
+	n.setFinal(st)
 	if len(f.Checkpoint) == 0 {
-		return nil // published with the first signature
+		return nil // published with the first quorum
 	}
 	// The file may be older than the batch: a crash came between.
 	if err := n.writeCheckpoint(f.Checkpoint); err != nil {
@@ -311,6 +426,8 @@ func (n *Node) Close() error {
 		return nil
 	}
 	err := n.engine.Close()
+	n.stop()
+	n.stopPeers()
 	n.stopLoop()
 	n.answerAll(ledger.ErrStopping)
 	return errors.Join(err, n.release())
@@ -337,13 +454,46 @@ func (n *Node) loop() {
 			if err := n.step(commit.Tick{}); err != nil {
 				n.cfg.Log.Error("the node stops", "err", err)
 			}
-			select {
-			case n.ticked <- struct{}{}:
-			default:
-			}
+			n.hurry()
+			n.tock()
 		case <-n.quit:
 			return
 		}
+	}
+}
+
+// tock lets a proposal that waits look again whether its time has come.
+func (n *Node) tock() {
+	select {
+	case n.ticked <- struct{}{}:
+	default:
+	}
+}
+
+// hurry asks the peers where they stand when a block is not final a tick later.
+func (n *Node) hurry() {
+	if n.exchange == nil {
+		return
+	}
+	waiting := uint64(0)
+	if n.machine.Pending() > 0 {
+		waiting = n.machine.Final().Channel().Height + 1
+	}
+	if waiting != 0 && waiting == n.stuckAt || len(n.lastNote) == 0 {
+		n.exchange.ask()
+	}
+	n.stuckAt = waiting
+}
+
+// Ready waits until the node answers readers: a quorum has cosigned at least genesis.
+func (n *Node) Ready(ctx context.Context) error {
+	select {
+	case <-n.ready:
+		return nil
+	case <-n.done:
+		return ledger.ErrStopping
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

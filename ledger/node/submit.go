@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/quorate-pki/quorate/internal/reason"
 	"github.com/quorate-pki/quorate/ledger"
@@ -29,18 +30,31 @@ func (n *Node) Submit(ctx context.Context, submission []byte) (ledger.Result, er
 		return ledger.Result{}, err
 	}
 	if err := n.engine.Submit(ctx, submission); err != nil {
+		if why, refused := errors.AsType[*reason.Error](err); refused {
+			return ledger.Result{}, why // by the leader
+		}
 		if errors.Is(err, order.ErrBusy) {
 			return ledger.Result{}, fmt.Errorf("%w: %w", ledger.ErrBusy, err)
 		}
 		return ledger.Result{}, fmt.Errorf("%w: %w", ledger.ErrStopping, err)
 	}
-	select {
-	case a := <-wait:
-		return a.result, a.err
-	case <-ctx.Done():
-		return ledger.Result{}, fmt.Errorf("waiting for finality: %w", ctx.Err())
+	again := time.NewTicker(resubmit)
+	defer again.Stop()
+	for {
+		select {
+		case a := <-wait:
+			return a.result, a.err
+		case <-again.C:
+			// The leader that had it may be gone. Whether this one takes it shows when it is ordered.
+			_ = n.engine.Submit(ctx, submission)
+		case <-ctx.Done():
+			return ledger.Result{}, fmt.Errorf("waiting for finality: %w", ctx.Err())
+		}
 	}
 }
+
+// resubmit is how long a transaction may be in no final block before it is handed to the orderer again.
+const resubmit = 2 * time.Second
 
 // accept refuses what would leave no leaf, and checks signatures on all cores before anything queues.
 func (n *Node) accept(ctx context.Context, tx *ledger.Parsed) error {

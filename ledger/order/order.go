@@ -68,7 +68,12 @@ type Members struct{ Set *ledger.MemberSet }
 // ErrNothing is Assemble's answer when no transaction is left to propose.
 var ErrNothing = errors.New("no transaction left to propose")
 
-// App is what an engine orders blocks for. Calls of one engine are sequential.
+// ErrNoEffect is Deliver's answer for a block that changed nothing, the same at every member: the engine goes on, and
+// the next block builds on the one before it.
+var ErrNoEffect = errors.New("the block had no effect")
+
+// App is what an engine orders blocks for. Calls of Deliver and Fetch are sequential; Assemble, Validate and Last may run
+// beside them.
 type App interface {
 	// Last is the newest block that is final and durable.
 	Last() Ordered
@@ -77,8 +82,10 @@ type App interface {
 	Assemble(ctx context.Context, prev Ref, view uint64, txs [][]byte) ([]byte, Ref, error)
 	// Validate checks a block before this node stores or votes for it; it is no verdict on results.
 	Validate(ctx context.Context, view uint64, block []byte) error
-	// Deliver takes the next block, in order. It never waits for finality. An error is fatal: the engine stops.
+	// Deliver takes the next block, in order. It never waits for finality. An error but ErrNoEffect is fatal: the
+	// engine stops.
 	Deliver(ctx context.Context, o Ordered) (Members, error)
-	// Fetch is how an engine says that it is behind: catch up by tiles to at least this height.
+	// Fetch is how an engine says that it is behind: catch up by tiles to at least this height, and say what Last is
+	// then. It asks again until it has succeeded or ctx ends.
 	Fetch(ctx context.Context, atLeast uint64) (Ordered, error)
 }

@@ -121,6 +121,16 @@ func (p *Pool) take(limit, count int) (out [][]byte) {
 	return out
 }
 
+// Clear forgets everything.
+func (p *Pool) Clear() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	clear(p.held)
+	for i := range p.lanes {
+		p.lanes[i] = lane{by: map[string]int{}}
+	}
+}
+
 // Bytes is what the pool holds.
 func (p *Pool) Bytes() int {
 	p.mu.Lock()

@@ -1,0 +1,123 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"time"
+
+	"github.com/quorate-pki/quorate/internal/durable"
+	"github.com/quorate-pki/quorate/ledger"
+	"github.com/quorate-pki/quorate/ledger/commit"
+	"github.com/quorate-pki/quorate/ledger/layout"
+	"github.com/quorate-pki/quorate/ledger/tlog"
+)
+
+// Rejoining: a member whose directory was wiped does not know what its cosigning key said, and must not contradict it.
+// It asks the peers what they hold of it, takes the largest for its memory, and so signs nothing below it and nothing
+// beside it. A quorum's worth of members must answer, itself included: every signature of its that made anything final
+// is then known to at least one honest member among them, or lies below what they have final.
+
+// recall asks the peers for this member's newest cosignature; nil when they know of none.
+func (n *Node) recall(ctx context.Context) (*commit.Signed, error) {
+	if n.exchange == nil {
+		return nil, errors.New("a member alone has nobody who knows what it signed: it cannot rejoin")
+	}
+	heard := map[string]bool{}
+	var newest *commit.Signed
+	for {
+		for _, m := range n.members.Members {
+			if m.Name == n.cfg.Member || heard[m.Name] {
+				continue
+			}
+			s, err := n.trace(ctx, m.Name)
+			if err != nil {
+				n.cfg.Log.Warn("asking what this member signed", "peer", m.Name, "err", err)
+				continue
+			}
+			heard[m.Name] = true
+			if s == nil {
+				continue
+			}
+			if newest != nil && newest.Size == s.Size && newest.Root != s.Root {
+				return nil, fmt.Errorf("this member's key signed two roots at size %d: rotate it", s.Size)
+			}
+			if newest == nil || s.Size > newest.Size || s.Size == newest.Size && s.Time > newest.Time {
+				newest = s
+			}
+		}
+		if len(heard)+1 >= n.policy.Quorum {
+			return newest, nil
+		}
+		select {
+		case <-time.After(catchUpPause):
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%d members have answered what this one signed, %d must: %w", len(heard), n.policy.Quorum-1, ctx.Err())
+		}
+	}
+}
+
+// ErrRolledBack: the directory is older than what this member signed: it was restored from a copy, or another copy of the
+// member runs. Nothing was signed from it. If no other runs, wipe it and rejoin.
+var ErrRolledBack = errors.New("the directory is older than what this member has signed")
+
+// rolledBack asks the peers that answer now whether this member signed more than it remembers. The memory is durable before
+// a signature leaves, so no crash does that.
+func (n *Node) rolledBack(ctx context.Context) error {
+	if n.exchange == nil || n.rejoins {
+		return nil
+	}
+	for _, m := range n.members.Members {
+		if m.Name == n.cfg.Member {
+			continue
+		}
+		s, err := n.trace(ctx, m.Name)
+		if err != nil {
+			n.cfg.Log.Debug("asking what this member signed", "peer", m.Name, "err", err)
+			continue
+		}
+		own := n.signer.Last()
+		if s != nil && (own == nil || s.Size > own.Size || s.Size == own.Size && (s.Root != own.Root || s.Time > own.Time)) {
+			return fmt.Errorf("%s holds a signature of size %d: %w", m.Name, s.Size, ErrRolledBack)
+		}
+	}
+	return nil
+}
+
+// trace is what one peer holds of this member.
+func (n *Node) trace(ctx context.Context, peer string) (*commit.Signed, error) {
+	raw, err := n.exchange.do(ctx, "GET", peer, pathTrace, nil, maxMessage)
+	if err != nil {
+		return nil, err
+	}
+	var msg cosignatures
+	if err := ledger.Decode(raw, &msg); err != nil || msg.Version != 1 || len(msg.Notes) > 1 {
+		return nil, errors.Join(errors.New("its answer is not of this version"), err)
+	}
+	if len(msg.Notes) == 0 {
+		return nil, nil
+	}
+	cp, sigs, err := tlog.ParseNote(msg.Notes[0])
+	if err != nil || len(sigs) != 1 || cp.Origin != n.policy.Origin {
+		return nil, errors.Join(errors.New("its answer is no cosignature on this log"), err)
+	}
+	for _, w := range n.policy.Witnesses {
+		if w.Name != n.cfg.Member {
+			continue
+		}
+		if at, ok := tlog.VerifyCosignature(cp, w.Key, sigs[0]); ok {
+			return &commit.Signed{Statement: commit.Statement{Size: cp.Size, Root: cp.Root, Time: at}, Signature: sigs[0]}, nil
+		}
+	}
+	return nil, errors.New("its answer is not signed by this member's key")
+}
+
+// rejoined ends it: the signer memory is durable.
+func (n *Node) rejoined() error {
+	n.rejoins = false
+	if err := n.cfg.FS.Remove(path.Join(n.cfg.Dir, layout.Rejoin)); err != nil {
+		return fmt.Errorf("ending the rejoin: %w", err)
+	}
+	return durable.SyncDir(n.cfg.FS, n.cfg.Dir)
+}

@@ -1,0 +1,360 @@
+package order
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/raft"
+	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
+	"go.etcd.io/bbolt"
+
+	"github.com/quorate-pki/quorate/ledger"
+)
+
+// RaftConfig configures the raft engine.
+type RaftConfig struct {
+	Dir     string   // the engine's own, on a real disk: its store maps its file into memory
+	Self    string   // this member's name
+	Members []string // names of all voting members, the same list in the same order everywhere
+
+	// Listen brings connections from members; each must say by Peer who authenticated it, and that is believed.
+	Listen net.Listener
+	// Dial connects to a member and has authenticated it.
+	Dial func(ctx context.Context, member string) (net.Conn, error)
+	// Forward hands a transaction to another member's Forwarded. Its errors are Submit's.
+	Forward func(ctx context.Context, member string, tx []byte) error
+
+	Pool   PoolConfig
+	Log    *slog.Logger
+	Failed func(error) // told once when the engine stops by itself; optional
+
+	// Rejoin is the name of a file in Dir that says that this member's log was lost: it takes no part in elections until it
+	// has caught up, and the file is removed then.
+	Rejoin string
+
+	Heartbeat time.Duration // without one for this long a follower stands for election; default 1 s
+	Stuck     time.Duration // a leader whose block is not committed for this long hands leadership on; default 10 s
+	Snapshot  uint64        // log entries after which the log is cut; default 512. Twice as many stay for members that lag
+}
+
+// Raft orders for several members by hashicorp/raft: it tolerates crashes of less than half of them. A dishonest
+// leader can halt it, and nothing worse: what is final is decided by cosignatures, never here.
+//
+// Server ids and addresses are member names; where a member listens is Dial's business.
+type Raft struct {
+	cfg       RaftConfig
+	pool      *Pool
+	app       App
+	store     *raftboltdb.BoltStore
+	transport *transport
+	raft      *raft.Raft
+	notify    chan bool
+	ctx       context.Context // ends with Close
+	cancel    context.CancelFunc
+	leading   sync.WaitGroup
+
+	mu      sync.Mutex
+	head    Ref       // newest delivered block
+	kept    []Ordered // delivered, perhaps not final
+	trouble error
+	started bool
+	stopped bool
+}
+
+const (
+	entryVersion = 1    // first byte of every raft entry; the block follows
+	barrier      = 0    // no time limit: the term's context ends it
+	maxEntries   = 8    // of at most a block each, in one message
+	cachedLogs   = 32   // of at most a block each
+	electionFor  = 3    // heartbeats that a silent member keeps out of elections
+	transferWait = 3e9  // for handing on leadership at Close
+	flushWait    = 10e9 // of one message on the network
+)
+
+// NewRaft returns an engine that is not started.
+func NewRaft(cfg RaftConfig) *Raft {
+	if cfg.Heartbeat == 0 {
+		cfg.Heartbeat = time.Second
+	}
+	if cfg.Stuck == 0 {
+		cfg.Stuck = 10 * time.Second
+	}
+	if cfg.Snapshot == 0 {
+		cfg.Snapshot = 512
+	}
+	r := &Raft{cfg: cfg, pool: NewPool(cfg.Pool), notify: make(chan bool)}
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	return r
+}
+
+var _ Orderer = (*Raft)(nil)
+
+// Start implements Orderer. A Raft starts once. It returns when the engine takes part, whether or not there is a leader.
+func (r *Raft) Start(ctx context.Context, app App) error {
+	r.mu.Lock()
+	if r.started || r.stopped {
+		r.mu.Unlock()
+		return ErrStopped
+	}
+	r.started, r.app, r.head = true, app, app.Last().Ref
+	r.mu.Unlock()
+	defer context.AfterFunc(ctx, r.cancelUnlessStarted)()
+	if err := r.start(); err != nil {
+		r.fail(err)
+		return fmt.Errorf("starting raft: %w", err)
+	}
+	r.leading.Go(r.watch)
+	return nil
+}
+
+// cancelUnlessStarted ends a Start that waits for peers.
+func (r *Raft) cancelUnlessStarted() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.raft == nil {
+		r.cancel()
+	}
+}
+
+func (r *Raft) start() error {
+	c := raft.DefaultConfig()
+	c.LocalID = raft.ServerID(r.cfg.Self)
+	c.HeartbeatTimeout, c.ElectionTimeout, c.LeaderLeaseTimeout = r.cfg.Heartbeat, r.cfg.Heartbeat, r.cfg.Heartbeat/2
+	c.MaxAppendEntries = maxEntries
+	c.SnapshotThreshold, c.TrailingLogs = r.cfg.Snapshot, 2*r.cfg.Snapshot
+	c.SnapshotInterval = 5 * r.cfg.Heartbeat
+	c.NoLegacyTelemetry = true
+	c.NotifyCh = r.notify
+	c.Logger = hclog.New(&hclog.LoggerOptions{Level: hclog.Error, Output: slogWriter{r.cfg.Log}, DisableTime: true})
+	var err error
+	r.store, err = raftboltdb.New(raftboltdb.Options{Path: filepath.Join(r.cfg.Dir, "raft.db"),
+		BoltOptions: &bbolt.Options{Timeout: time.Second, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType}})
+	if err != nil {
+		return err
+	}
+	snapshots, err := raft.NewFileSnapshotStoreWithLogger(r.cfg.Dir, 2, c.Logger)
+	if err != nil {
+		return err
+	}
+	cache, err := raft.NewLogCache(cachedLogs, r.store)
+	if err != nil {
+		return err
+	}
+	logs := checkedLogs{cache, r}
+	r.transport = newTransport(r.cfg, logs, c.Logger)
+	if err := r.mute(); err != nil {
+		return err
+	}
+	known, err := raft.HasExistingState(logs, r.store, snapshots)
+	if err != nil {
+		return err
+	}
+	if !known {
+		var servers raft.Configuration
+		for _, m := range r.cfg.Members {
+			servers.Servers = append(servers.Servers, raft.Server{ID: raft.ServerID(m), Address: raft.ServerAddress(m)})
+		}
+		// Every member bootstraps by the same list: they agree on it by genesis, not by asking.
+		if err := raft.BootstrapCluster(c, logs, r.store, snapshots, r.transport, servers); err != nil {
+			return err
+		}
+	}
+	engine, err := raft.NewRaft(c, fsm{r}, logs, r.store, snapshots, r.transport)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	r.raft = engine
+	r.mu.Unlock()
+	return nil
+}
+
+// mute keeps a member that lost its log out of elections: its vote could elect a leader that lacks what it had helped to
+// commit. A crash after the file is gone finds the log that made it go.
+func (r *Raft) mute() error {
+	if r.cfg.Rejoin == "" {
+		return nil
+	}
+	marker := filepath.Join(r.cfg.Dir, r.cfg.Rejoin)
+	_, err := os.Stat(marker)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	r.transport.begun = func() {
+		if err := os.Remove(marker); err != nil {
+			r.cfg.Log.Warn("this member is back, but the mark stays until the next start", "err", err)
+		}
+	}
+	r.transport.mute.Store(true)
+	return err
+}
+
+// slogWriter passes the library's errors on.
+type slogWriter struct{ log *slog.Logger }
+
+func (w slogWriter) Write(line []byte) (int, error) {
+	w.log.Warn("raft", "msg", string(line))
+	return len(line), nil
+}
+
+// Submit implements Orderer: the leader pools, everybody else hands the transaction to the leader.
+func (r *Raft) Submit(ctx context.Context, tx []byte) error {
+	if len(tx) > ledger.MaxSubmission {
+		return ErrTooLarge
+	}
+	engine, err := r.running()
+	if err != nil {
+		return err
+	}
+	_, leader := engine.LeaderWithID()
+	switch string(leader) {
+	case "":
+		return fmt.Errorf("no leader yet: %w", ErrBusy)
+	case r.cfg.Self:
+		return r.pool.Add(tx)
+	}
+	return r.cfg.Forward(ctx, string(leader), tx)
+}
+
+// Forwarded takes a transaction from a member that takes this one for the leader; ErrBusy when it is not. The caller has
+// checked the transaction as if a user had submitted it.
+func (r *Raft) Forwarded(tx []byte) error {
+	engine, err := r.running()
+	if err != nil {
+		return err
+	}
+	if _, leader := engine.LeaderWithID(); string(leader) != r.cfg.Self {
+		return fmt.Errorf("this member does not lead: %w", ErrBusy)
+	}
+	return r.pool.Add(tx)
+}
+
+func (r *Raft) running() (*raft.Raft, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.raft == nil || r.stopped || r.trouble != nil {
+		return nil, ErrStopped
+	}
+	return r.raft, nil
+}
+
+// Status implements Orderer.
+func (r *Raft) Status() Status {
+	r.mu.Lock()
+	engine, s := r.raft, Status{Engine: "raft", Height: r.head.Height, PoolBytes: r.pool.Bytes(),
+		Healthy: r.trouble == nil && !r.stopped,
+		Tolerates: fmt.Sprintf("crash of %d of %d members; no dishonest leader",
+			(len(r.cfg.Members)-1)/2, len(r.cfg.Members))}
+	if r.trouble != nil {
+		s.Trouble = r.trouble.Error()
+	}
+	r.mu.Unlock()
+	if engine == nil {
+		return s
+	}
+	_, leader := engine.LeaderWithID()
+	s.Leader, s.View = string(leader), engine.CurrentTerm()
+	if leader == "" && s.Healthy {
+		s.Healthy, s.Trouble = false, "no leader"
+	}
+	return s
+}
+
+func (r *Raft) fail(err error) {
+	r.mu.Lock()
+	first := r.trouble == nil && r.ctx.Err() == nil
+	if first {
+		r.trouble = err
+	}
+	engine := r.raft
+	r.mu.Unlock()
+	if !first {
+		return
+	}
+	r.cfg.Log.Error("the orderer stops", "err", err)
+	if engine != nil {
+		engine.Shutdown() // does not wait: this may run on one of its goroutines
+	}
+	if r.cfg.Failed != nil {
+		r.cfg.Failed(err)
+	}
+}
+
+// Close implements Orderer. A leader hands leadership on first, so that the others need no election.
+func (r *Raft) Close() error {
+	r.mu.Lock()
+	again, engine := r.stopped, r.raft
+	r.stopped = true
+	r.mu.Unlock()
+	if again {
+		return nil
+	}
+	if engine != nil && engine.State() == raft.Leader && len(r.cfg.Members) > 1 {
+		handed := make(chan struct{})
+		go func() {
+			defer close(handed)
+			_ = engine.LeadershipTransfer().Error() // at worst they elect
+		}()
+		select {
+		case <-handed:
+		case <-time.After(transferWait):
+		}
+	}
+	r.cancel()
+	var errs []error
+	if engine != nil {
+		errs = append(errs, engine.Shutdown().Error())
+	}
+	r.leading.Wait()
+	if r.transport != nil {
+		errs = append(errs, r.transport.Close())
+	}
+	if r.store != nil {
+		errs = append(errs, r.store.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// checkedLogs has the app check every block before this member stores it, as leader and as follower alike: what is not
+// stored is not acknowledged, so it commits only where enough members accept it.
+type checkedLogs struct {
+	raft.LogStore
+	r *Raft
+}
+
+// StoreLog implements raft.LogStore.
+func (c checkedLogs) StoreLog(l *raft.Log) error { return c.StoreLogs([]*raft.Log{l}) }
+
+// StoreLogs implements raft.LogStore.
+func (c checkedLogs) StoreLogs(logs []*raft.Log) error {
+	for _, l := range logs {
+		if l.Type != raft.LogCommand {
+			continue
+		}
+		block, err := entryBlock(l.Data)
+		if err == nil {
+			err = c.r.app.Validate(c.r.ctx, l.Term, block)
+		}
+		if err != nil {
+			c.r.cfg.Log.Warn("a block is refused", "index", l.Index, "term", l.Term, "err", err)
+			return fmt.Errorf("entry %d: %w", l.Index, err)
+		}
+	}
+	return c.LogStore.StoreLogs(logs)
+}
+
+func entryBlock(data []byte) ([]byte, error) {
+	if len(data) < 1 || data[0] != entryVersion || len(data) > 1+ledger.MaxBlock {
+		return nil, errors.New("no block of this version and size")
+	}
+	return data[1:], nil
+}

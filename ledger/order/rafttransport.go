@@ -1,0 +1,312 @@
+package order
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/raft"
+)
+
+// errSilent is what a member says to itself while it keeps out of leadership.
+var errSilent = errors.New("this member keeps silent")
+
+// transport is the library's network transport once per peer: what comes over a connection that a peer authenticated is
+// taken as that peer's, and refused when it claims to be another's. The library itself believes what a message says.
+type transport struct {
+	self  string
+	peers map[string]*peerTransport
+	in    chan raft.RPC
+	quit  chan struct{}
+	logs  raft.LogStore
+	mute  atomic.Bool  // this member rejoins: it takes no part in elections
+	begun func()       // told when it has caught up
+	quiet atomic.Int64 // until when nothing is asked of others, in ns since start
+	begin time.Time
+	wg    sync.WaitGroup
+	close sync.Once
+	heart atomic.Pointer[func(raft.RPC)]
+}
+
+// peerTransport talks with one peer.
+type peerTransport struct {
+	*raft.NetworkTransport
+	stream *stream
+}
+
+// stream is the library's StreamLayer for one peer.
+type stream struct {
+	peer   string
+	dial   func(ctx context.Context, member string) (net.Conn, error)
+	accept chan net.Conn
+	quit   chan struct{}
+	once   sync.Once
+}
+
+func (s *stream) Accept() (net.Conn, error) {
+	select {
+	case c := <-s.accept:
+		return c, nil
+	case <-s.quit:
+		return nil, net.ErrClosed
+	}
+}
+
+func (s *stream) Close() error {
+	s.once.Do(func() { close(s.quit) })
+	return nil
+}
+
+func (s *stream) Addr() net.Addr { return name(s.peer) }
+
+func (s *stream) Dial(_ raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	return s.dial(ctx, s.peer)
+}
+
+// name is a member's name as an address.
+type name string
+
+func (name) Network() string  { return "member" }
+func (n name) String() string { return string(n) }
+
+func newTransport(cfg RaftConfig, logs raft.LogStore, log hclog.Logger) *transport {
+	t := &transport{logs: logs, self: cfg.Self, peers: map[string]*peerTransport{}, in: make(chan raft.RPC), quit: make(chan struct{}), begin: time.Now()}
+	for _, m := range cfg.Members {
+		if m == cfg.Self {
+			continue
+		}
+		s := &stream{peer: m, dial: cfg.Dial, accept: make(chan net.Conn), quit: make(chan struct{})}
+		p := &peerTransport{raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{Stream: s, MaxPool: 3, Timeout: flushWait, Logger: log}), s}
+		p.SetHeartbeatHandler(func(rpc raft.RPC) {
+			if !t.honest(m, rpc) {
+				return
+			}
+			if h := t.heart.Load(); h != nil {
+				(*h)(rpc)
+			} else {
+				t.pass(rpc) // the library is not started yet; unanswered, the leader would wait for its time limit
+			}
+		})
+		t.peers[m] = p
+		t.wg.Go(func() { t.merge(m, p) })
+	}
+	if cfg.Listen != nil {
+		t.wg.Go(func() { t.accept(cfg.Listen) })
+		t.wg.Go(func() { <-t.quit; _ = cfg.Listen.Close() })
+	}
+	return t
+}
+
+// accept gives every connection to the transport of the peer that authenticated it.
+func (t *transport) accept(l net.Listener) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		from, ok := c.(interface{ Peer() string })
+		var p *peerTransport
+		if ok {
+			p = t.peers[from.Peer()]
+		}
+		if p == nil {
+			_ = c.Close()
+			continue
+		}
+		select {
+		case p.stream.accept <- c:
+		case <-t.quit:
+			_ = c.Close()
+			return
+		}
+	}
+}
+
+// merge passes on what a peer asks, after checking that the peer speaks for itself.
+func (t *transport) merge(peer string, p *peerTransport) {
+	for {
+		select {
+		case rpc := <-p.Consumer():
+			if !t.honest(peer, rpc) {
+				continue
+			}
+			select {
+			case t.in <- rpc:
+			case <-t.quit:
+				return
+			}
+		case <-t.quit:
+			return
+		}
+	}
+}
+
+// honest checks that a message is its sender's own, and a snapshot before anything stores it; it answers what is not.
+func (t *transport) honest(peer string, rpc raft.RPC) bool {
+	msg, ok := rpc.Command.(raft.WithRPCHeader)
+	if !ok || string(msg.GetRPCHeader().ID) != peer || string(msg.GetRPCHeader().Addr) != peer {
+		rpc.Respond(nil, fmt.Errorf("a message of %s in another's name", peer))
+		return false
+	}
+	var in *raft.InstallSnapshotRequest
+	switch c := rpc.Command.(type) {
+	case *raft.AppendEntriesRequest:
+		t.follow(c)
+		return true
+	case *raft.InstallSnapshotRequest:
+		in = c
+	default:
+		if t.mute.Load() {
+			rpc.Respond(nil, errRejoins)
+			return false
+		}
+		return true
+	}
+	raw, err := io.ReadAll(io.LimitReader(rpc.Reader, maxSnapshot+1))
+	if err == nil && int64(len(raw)) != in.Size {
+		err = errSnapshot
+	}
+	if err == nil {
+		_, _, err = parseSnapshot(raw)
+	}
+	if err != nil {
+		_, _ = io.Copy(io.Discard, rpc.Reader) // the next message begins behind it
+		rpc.Respond(nil, err)
+		return false
+	}
+	return t.pass(raft.RPC{Command: in, Reader: bytes.NewReader(raw), RespChan: rpc.RespChan})
+}
+
+// errRejoins is the answer to whoever wants this member's vote before it has caught up.
+var errRejoins = errors.New("this member has lost its log and is not back yet")
+
+// follow ends the silence of a member that lost its log: what a majority had committed, with this member's help perhaps, is
+// in its log again once that holds what the leader knows to be committed in its own term.
+func (t *transport) follow(a *raft.AppendEntriesRequest) {
+	if !t.mute.Load() || a.LeaderCommitIndex == 0 {
+		return
+	}
+	var l raft.Log
+	if t.logs.GetLog(a.LeaderCommitIndex, &l) == nil && l.Term == a.Term {
+		t.mute.Store(false)
+		t.begun()
+	}
+}
+
+// pass hands on a message that was changed, and reports false: the original is not to be passed on.
+func (t *transport) pass(rpc raft.RPC) bool {
+	select {
+	case t.in <- rpc:
+	case <-t.quit:
+	}
+	return false
+}
+
+// silence makes this member neither lead nor stand for election for a while: the others elect one of themselves, and
+// whatever only this member has in its log is overwritten.
+func (t *transport) silence(d time.Duration) { t.quiet.Store(int64(time.Since(t.begin) + d)) }
+
+func (t *transport) to(id raft.ServerID) (*peerTransport, error) {
+	if time.Since(t.begin) < time.Duration(t.quiet.Load()) {
+		return nil, errSilent
+	}
+	p := t.peers[string(id)]
+	if p == nil {
+		return nil, fmt.Errorf("no member %q", id)
+	}
+	return p, nil
+}
+
+// Consumer implements raft.Transport.
+func (t *transport) Consumer() <-chan raft.RPC { return t.in }
+
+// LocalAddr implements raft.Transport.
+func (t *transport) LocalAddr() raft.ServerAddress { return raft.ServerAddress(t.self) }
+
+// AppendEntriesPipeline implements raft.Transport. There is none: a pipeline would go on while this member is silent,
+// and one block is under way at a time.
+func (t *transport) AppendEntriesPipeline(raft.ServerID, raft.ServerAddress) (raft.AppendPipeline, error) {
+	return nil, raft.ErrPipelineReplicationNotSupported
+}
+
+// AppendEntries implements raft.Transport.
+func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
+	p, err := t.to(id)
+	if err != nil {
+		return err
+	}
+	return p.AppendEntries(id, target, args, resp)
+}
+
+// RequestVote implements raft.Transport.
+func (t *transport) RequestVote(id raft.ServerID, target raft.ServerAddress, args *raft.RequestVoteRequest, resp *raft.RequestVoteResponse) error {
+	if t.mute.Load() {
+		return errRejoins
+	}
+	p, err := t.to(id)
+	if err != nil {
+		return err
+	}
+	return p.RequestVote(id, target, args, resp)
+}
+
+// RequestPreVote implements raft.WithPreVote.
+func (t *transport) RequestPreVote(id raft.ServerID, target raft.ServerAddress, args *raft.RequestPreVoteRequest, resp *raft.RequestPreVoteResponse) error {
+	if t.mute.Load() {
+		return errRejoins
+	}
+	p, err := t.to(id)
+	if err != nil {
+		return err
+	}
+	return p.RequestPreVote(id, target, args, resp)
+}
+
+// InstallSnapshot implements raft.Transport.
+func (t *transport) InstallSnapshot(id raft.ServerID, target raft.ServerAddress, args *raft.InstallSnapshotRequest, resp *raft.InstallSnapshotResponse, data io.Reader) error {
+	p, err := t.to(id)
+	if err != nil {
+		return err
+	}
+	return p.InstallSnapshot(id, target, args, resp, data)
+}
+
+// TimeoutNow implements raft.Transport.
+func (t *transport) TimeoutNow(id raft.ServerID, target raft.ServerAddress, args *raft.TimeoutNowRequest, resp *raft.TimeoutNowResponse) error {
+	p, err := t.to(id)
+	if err != nil {
+		return err
+	}
+	return p.TimeoutNow(id, target, args, resp)
+}
+
+// EncodePeer implements raft.Transport: an address is a name.
+func (t *transport) EncodePeer(_ raft.ServerID, addr raft.ServerAddress) []byte { return []byte(addr) }
+
+// DecodePeer implements raft.Transport.
+func (t *transport) DecodePeer(b []byte) raft.ServerAddress { return raft.ServerAddress(b) }
+
+// SetHeartbeatHandler implements raft.Transport.
+func (t *transport) SetHeartbeatHandler(cb func(raft.RPC)) { t.heart.Store(&cb) }
+
+// Close implements raft.WithClose.
+func (t *transport) Close() error {
+	var errs []error
+	t.close.Do(func() {
+		close(t.quit)
+		for _, p := range t.peers {
+			errs = append(errs, p.Close()) // and its stream
+		}
+		t.wg.Wait()
+	})
+	return errors.Join(errs...)
+}
