@@ -216,6 +216,7 @@ func (c *consortium) serve(n *node.Node, name, listen string) (*member, error) {
 		{"/log", ledgerAPI},
 		{"/ocsp", responder},
 		{"/healthz", health(n)},
+		{"/metrics", metrics(n)},
 	}
 	l, err := net.Listen("tcp", listen)
 	if err != nil {

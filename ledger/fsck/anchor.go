@@ -3,6 +3,7 @@ package fsck
 import (
 	"fmt"
 	"path"
+	"strings"
 
 	"github.com/quorate-pki/quorate/ledger"
 	"github.com/quorate-pki/quorate/ledger/cosign"
@@ -201,6 +202,29 @@ func (c *checker) checkMemory() {
 		return
 	}
 	c.differs(layout.Signer, "%q is no member of this channel", c.cfg.Member)
+}
+
+// checkEvidence reads a cosignature that was kept because it contradicts this log. A sound one is a note: it accuses its
+// signer, or this node, and is for people to judge.
+func (c *checker) checkEvidence(name string) {
+	if strings.HasSuffix(name, layout.Temporary) {
+		c.note(name, "is left over from a crash")
+		return
+	}
+	raw, ok := c.read(name, 1<<16)
+	if !ok || c.policy == nil {
+		return
+	}
+	cp, sigs, err := tlog.ParseNote(raw)
+	if err == nil && len(sigs) == 1 && cp.Origin == c.policy.Origin {
+		for _, w := range c.policy.Witnesses {
+			if _, ok := tlog.VerifyCosignature(cp, w.Key, sigs[0]); ok {
+				c.note(name, "is evidence that %s cosigned root %x at size %d", w.Name, cp.Root, cp.Size)
+				return
+			}
+		}
+	}
+	c.differs(name, "is no member's cosignature on this log (%v)", err)
 }
 
 // compareMemory holds what was signed last against the log, or, where it is ahead, against the orderer's blocks.

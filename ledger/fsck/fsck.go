@@ -259,6 +259,8 @@ func (c *checker) checkStrays() {
 			if c.files[name] > 0 {
 				c.differs(name, "holds %d bytes; it is always empty", c.files[name])
 			}
+		case dir == layout.Evidence:
+			c.checkEvidence(name)
 		case name == layout.Rejoin:
 			c.note(name, "the member was wiped and has signed nothing since")
 		case strings.HasSuffix(name, layout.Temporary) && c.couldBe(strings.TrimSuffix(name, layout.Temporary)):

@@ -9,6 +9,7 @@
 //	log/<n>/tile/...             full entry bundles and full hash tiles, under their C2SP paths
 //	log/<n>/edge                 u64 bundle number, then the entries of the bundle that is not full, in bundle form
 //	index/                       Pebble: records of the final state, and Final under FinalKey
+//	evidence/<member>-<size>     a cosignature that contradicts this log, as a note
 //	orderer/                     what the ordering engine keeps
 //	*.tmp                        left by a crash inside durable.Replace; overwritten by the next one
 package layout
@@ -22,12 +23,13 @@ import (
 
 // Names in a node's directory.
 const (
-	Genesis = "genesis.block"
-	Signer  = "signer"
-	Rejoin  = "rejoin"
-	Lock    = "LOCK"
-	Index   = "index"
-	Orderer = "orderer"
+	Genesis  = "genesis.block"
+	Signer   = "signer"
+	Rejoin   = "rejoin"
+	Lock     = "LOCK"
+	Index    = "index"
+	Evidence = "evidence"
+	Orderer  = "orderer"
 )
 
 // Names in a log's directory.

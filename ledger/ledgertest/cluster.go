@@ -399,6 +399,21 @@ func (p *proxy) close() {
 	p.wg.Wait()
 }
 
+// As is a client that speaks to the members in a stopped member's name and with its key.
+func (c *Cluster) As(name string) *http.Client {
+	c.t.Helper()
+	addresses := map[string]string{}
+	for other, p := range c.proxies {
+		addresses[other] = p.listener.Addr().String()
+	}
+	network, err := peer.New(peer.Config{Members: c.C.Set, Self: name, Key: c.C.Key(name + "/tls"), Addresses: addresses, Now: c.Now, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(func() { _ = network.Close() })
+	return network.Client()
+}
+
 // Pose answers the other members in a stopped member's name and with its key, until the test ends.
 func (c *Cluster) Pose(name string, h http.Handler) {
 	c.t.Helper()

@@ -356,3 +356,48 @@ func TestLyingPeer(t *testing.T) {
 		})
 	}
 }
+
+// TestEvidence: a member that cosigns another tree than the others is kept on record, and stops nobody.
+func TestEvidence(t *testing.T) {
+	c := newCluster(t, 4, 0)
+	c.publish("ca-a", 1)
+	c.Level(c.ctx)
+	c.Stop("ca-d")
+	head, err := c.Node("ca-a").Head(c.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := tlog.Checkpoint{Origin: head.Origin, Size: head.Size, Root: ledger.Sum([]byte("another tree"))}
+	note := tlog.FormatNote(other, []tlog.Signature{tlog.Cosign(other, c.C.Set.CosignerName("ca-d"), uint64(c.Now().Unix()), c.C.Key("ca-d/cosigning"))})
+	message := struct {
+		_       struct{} `cbor:",toarray"`
+		Version uint64
+		Notes   [][]byte
+	}{Version: 1, Notes: [][]byte{note}}
+	liar := c.As("ca-d")
+	post := func(to string, body []byte, want int) {
+		t.Helper()
+		resp, err := liar.Post("http://"+to+"/peer/1/cosignatures", "application/octet-stream", bytes.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("%s answers %s", to, resp.Status)
+		}
+	}
+	post("ca-a", ledger.Encode(message), http.StatusOK)
+	kept, err := os.ReadFile(filepath.Join(c.Dir("ca-a"), layout.Evidence, fmt.Sprintf("ca-d-%d", head.Size)))
+	if err != nil || !bytes.Equal(kept, note) {
+		t.Errorf("%q, %v", kept, err)
+	}
+	// In another's name, of another version, and what is none.
+	message.Notes[0] = tlog.FormatNote(other, []tlog.Signature{tlog.Cosign(other, c.C.Set.CosignerName("ca-c"), 1, c.C.Key("ca-c/cosigning"))})
+	post("ca-a", ledger.Encode(message), http.StatusBadRequest)
+	message.Version, message.Notes = 2, [][]byte{}
+	post("ca-a", ledger.Encode(message), http.StatusBadRequest)
+	post("ca-a", []byte("x"), http.StatusBadRequest)
+	c.publish("ca-a", 1)
+	c.publish("ca-b", 1)
+	c.Check(c.ctx, c.oracle)
+}

@@ -103,9 +103,7 @@ func (n *Node) perform(o commit.Output) (commit.Input, error) {
 		n.answerRefused(o.Txs, o.Why)
 		return nil, nil
 	case commit.Conflict:
-		n.cfg.Log.Error("EVIDENCE: a member cosigned another tree than this node has", "member", o.Signature.Name,
-			"note", string(tlog.FormatNote(o.Checkpoint, []tlog.Signature{o.Signature})))
-		return nil, nil
+		return nil, n.keepEvidence(o)
 	case commit.Diverged:
 		n.cfg.Log.Error("DIVERGED: this node signs nothing any more and serves what is final", "why", o.Why)
 		n.answerAll(reason.New(reason.Diverged, "%v", o.Why))

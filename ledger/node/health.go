@@ -18,6 +18,7 @@ type Health struct {
 	Orderer   order.Status         `json:"orderer"`
 	Height    uint64               `json:"height"`
 	Final     uint64               `json:"final_height"`
+	Lag       uint64               `json:"lag"` // executed blocks that are not final here
 	Size      uint64               `json:"size"`
 	Cosigned  map[string]time.Time `json:"cosigned"` // by member: time of its newest cosignature on the final checkpoint
 	Diverged  string               `json:"diverged,omitempty"`
@@ -31,7 +32,7 @@ func (n *Node) Health(ctx context.Context) (Health, error) {
 	h := Health{Member: n.cfg.Member, Orderer: n.engine.Status(), Cosigned: map[string]time.Time{}}
 	err := n.run(ctx, func() error {
 		ch := n.machine.Head().Channel()
-		h.Channel, h.Height = ch.Name, ch.Height
+		h.Channel, h.Height, h.Lag = ch.Name, ch.Height, uint64(n.machine.Pending())
 		if why := n.machine.Divergence(); why != nil {
 			h.Diverged = why.Error()
 		}
