@@ -26,19 +26,20 @@ import (
 // Cluster is a consortium whose nodes run in this process, with real disks, raft and TLS on the loopback interface. Every
 // node is reached by the others through a proxy of its own, which can cut the members' exchange and leave raft alone.
 type Cluster struct {
-	C       *Consortium
-	Entries uint64 // node.Config.Entries
-	t       testing.TB
-	dir     string
-	begin   time.Time
-	nodes   map[string]*node.Node
-	proxies map[string]*proxy
+	C         *Consortium
+	Entries   uint64        // node.Config.Entries
+	Heartbeat time.Duration // node.Config.Heartbeat; 200 ms, which a machine under load may miss
+	t         testing.TB
+	dir       string
+	begin     time.Time
+	nodes     map[string]*node.Node
+	proxies   map[string]*proxy
 }
 
 // NewCluster founds n members, and starts none.
 func NewCluster(t testing.TB, seed uint64, n int) *Cluster {
 	t.Helper()
-	c := &Cluster{C: Found(seed, n), t: t, dir: t.TempDir(), begin: time.Now(), nodes: map[string]*node.Node{}, proxies: map[string]*proxy{}}
+	c := &Cluster{Heartbeat: 200 * time.Millisecond, C: Found(seed, n), t: t, dir: t.TempDir(), begin: time.Now(), nodes: map[string]*node.Node{}, proxies: map[string]*proxy{}}
 	for _, m := range c.C.Set.Members {
 		p, err := newProxy()
 		if err != nil {
@@ -78,7 +79,7 @@ func (c *Cluster) config(name string) node.Config {
 	log := slog.New(slog.NewTextHandler(testWriter{c.t, name}, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	return node.Config{FS: vfs.Default, Dir: c.Dir(name), Genesis: c.C.Genesis, Member: name, LogKey: c.C.Key(name + "/log"),
 		CosigningKey: c.C.Key(name + "/cosigning"), BlockKey: c.C.Key(name + "/block"), Now: c.Now, Log: log,
-		Tick: 100 * time.Millisecond, Heartbeat: 200 * time.Millisecond, Entries: c.Entries}
+		Tick: 100 * time.Millisecond, Heartbeat: c.Heartbeat, Entries: c.Entries}
 }
 
 // testWriter sends a node's warnings to the test's log, while the test runs.

@@ -180,7 +180,7 @@ func (x *exchange) take(ctx context.Context, peer string, raw []byte) error {
 func (x *exchange) forward(ctx context.Context, leader string, tx []byte) error {
 	_, err := x.post(ctx, leader, pathSubmit, tx, 1<<10)
 	if code, ok := reason.CodeOf(err); ok && (code == reason.Busy || code == reason.Stopping) || err != nil && !ok {
-		return fmt.Errorf("the leader %s did not take it (%w): %w", leader, err, order.ErrBusy)
+		return fmt.Errorf("the leader %s did not take it (%v): %w", leader, err, order.ErrBusy)
 	}
 	return err
 }

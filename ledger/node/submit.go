@@ -30,11 +30,11 @@ func (n *Node) Submit(ctx context.Context, submission []byte) (ledger.Result, er
 		return ledger.Result{}, err
 	}
 	if err := n.engine.Submit(ctx, submission); err != nil {
+		if errors.Is(err, order.ErrBusy) {
+			return ledger.Result{}, fmt.Errorf("%w: %v", ledger.ErrBusy, err)
+		}
 		if why, refused := errors.AsType[*reason.Error](err); refused {
 			return ledger.Result{}, why // by the leader
-		}
-		if errors.Is(err, order.ErrBusy) {
-			return ledger.Result{}, fmt.Errorf("%w: %w", ledger.ErrBusy, err)
 		}
 		return ledger.Result{}, fmt.Errorf("%w: %w", ledger.ErrStopping, err)
 	}
