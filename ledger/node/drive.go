@@ -52,6 +52,7 @@ func (n *Node) fail(err error) error {
 	defer n.mu.Unlock()
 	if n.failure == nil {
 		n.failure = err // the first is the cause
+		close(n.broken)
 	}
 	n.answerLocked(fmt.Errorf("%w: %w", ledger.ErrStopping, err))
 	return err

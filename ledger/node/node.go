@@ -106,6 +106,7 @@ type Node struct {
 	view    *view
 	final   order.Ordered // what is durable
 	ready   chan struct{} // closed with the first view
+	broken  chan struct{} // closed with the first failure
 	waiters map[ledger.Hash][]chan answer
 	failure error
 	closing bool
@@ -189,7 +190,8 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 		cfg.Tick = time.Second
 	}
 	n := &Node{cfg: cfg, sigs: newSigCache(), devices: newLimiter(), work: make(chan func()), quit: make(chan struct{}), done: make(chan struct{}), ticked: make(chan struct{}, 1),
-		waiters: map[ledger.Hash][]chan answer{}, ready: make(chan struct{}), warming: make(chan struct{}, runtime.GOMAXPROCS(0))}
+		waiters: map[ledger.Hash][]chan answer{}, ready: make(chan struct{}),
+		broken: make(chan struct{}), warming: make(chan struct{}, runtime.GOMAXPROCS(0))}
 	n.running, n.stop = context.WithCancel(context.Background())
 	if err := n.open(ctx); err != nil {
 		n.stop()
@@ -490,6 +492,8 @@ func (n *Node) Ready(ctx context.Context) error {
 	select {
 	case <-n.ready:
 		return nil
+	case <-n.broken:
+		return n.failed()
 	case <-n.done:
 		return ledger.ErrStopping
 	case <-ctx.Done():

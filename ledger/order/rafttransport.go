@@ -30,7 +30,6 @@ type transport struct {
 	begun func()       // told when it has caught up
 	quiet atomic.Int64 // until when nothing is asked of others, in ns since start
 	begin time.Time
-	wg    sync.WaitGroup
 	close sync.Once
 	heart atomic.Pointer[func(raft.RPC)]
 }
@@ -97,11 +96,11 @@ func newTransport(cfg RaftConfig, logs raft.LogStore, log hclog.Logger) *transpo
 			}
 		})
 		t.peers[m] = p
-		t.wg.Go(func() { t.merge(m, p) })
+		go t.merge(m, p)
 	}
 	if cfg.Listen != nil {
-		t.wg.Go(func() { t.accept(cfg.Listen) })
-		t.wg.Go(func() { <-t.quit; _ = cfg.Listen.Close() })
+		go t.accept(cfg.Listen)
+		go func() { <-t.quit; _ = cfg.Listen.Close() }()
 	}
 	return t
 }
@@ -306,7 +305,7 @@ func (t *transport) Close() error {
 		for _, p := range t.peers {
 			errs = append(errs, p.Close()) // and its stream
 		}
-		t.wg.Wait()
+		// Not waited for: who reads a snapshot from a silent peer ends when the connections are closed, by their owner.
 	})
 	return errors.Join(errs...)
 }
