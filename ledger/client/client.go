@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/quorate-pki/quorate/internal/problem"
@@ -30,7 +31,7 @@ var ErrNoNode = errors.New("no node answered")
 
 // Config of a Client.
 type Config struct {
-	Nodes   []string      // base URLs, tried in order; required
+	Nodes   []string      // base URLs; the one that answered last is asked first, then those behind it; required
 	Channel string        // channel name; default "main"
 	Policy  *tlog.Policy  // required for the verifying methods
 	HTTP    *http.Client  // default: a client with a timeout of 60 s
@@ -38,7 +39,10 @@ type Config struct {
 }
 
 // Client is safe for concurrent use.
-type Client struct{ cfg Config }
+type Client struct {
+	cfg  Config
+	last atomic.Int64 // index of the node that answered last
+}
 
 var (
 	_ ledger.Reader    = (*Client)(nil)
@@ -66,17 +70,21 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Wait == 0 {
 		cfg.Wait = 5 * time.Minute
 	}
-	return &Client{cfg}, nil
+	return &Client{cfg: cfg}, nil
 }
 
 // maxAnswer bounds what is read of an answer: 1,024 receipts with room.
 const maxAnswer = 32 << 20
 
-// do asks the nodes in turn. A refusal by a node is an answer; no answer, 5xx and 429 try the next node.
+// do asks the nodes in turn. A refusal by a node is an answer; no answer, 5xx and 429 try the next node. So does what one
+// node has not: it may be a block behind. The node that answered is asked first the next time, so that what it has just
+// made final is read where it is.
 func (c *Client) do(ctx context.Context, method, path, contentType string, body []byte) ([]byte, error) {
 	var last error
-	for _, node := range c.cfg.Nodes {
-		req, err := http.NewRequestWithContext(ctx, method, node+path, bytes.NewReader(body))
+	first, n := int(c.last.Load()), len(c.cfg.Nodes)
+	for i := range n {
+		at := (first + i) % n
+		req, err := http.NewRequestWithContext(ctx, method, c.cfg.Nodes[at]+path, bytes.NewReader(body))
 		if err != nil {
 			return nil, err
 		}
@@ -85,14 +93,17 @@ func (c *Client) do(ctx context.Context, method, path, contentType string, body 
 		}
 		data, err := c.send(req)
 		if err == nil {
+			c.last.Store(int64(at))
 			return data, nil
 		}
-		if code, ok := reason.CodeOf(err); ok {
+		if code, ok := reason.CodeOf(err); ok && code != reason.NotFound {
 			if s := problem.Status(code); s < 500 && s != http.StatusTooManyRequests {
 				return nil, err
 			}
 		}
-		last = err
+		if code, _ := reason.CodeOf(last); code != reason.NotFound {
+			last = err // "not found" is told by whoever answers, "busy" or silence by whoever does not
+		}
 	}
 	if _, ok := reason.CodeOf(last); ok {
 		return nil, last
