@@ -167,6 +167,9 @@ func (x *exchange) take(ctx context.Context, peer string, raw []byte) error {
 		return nil
 	}
 	return x.n.run(ctx, func() error {
+		if !x.n.cleared {
+			return ledger.ErrBusy // the peer sends it again
+		}
 		for _, i := range in {
 			if err := x.n.step(i); err != nil {
 				return err

@@ -98,6 +98,7 @@ type Node struct {
 	machine  *commit.Machine
 	devices  *limiter
 	lastNote []byte
+	cleared  bool   // the peers were asked whether the directory was rolled back: it may sign
 	rejoins  bool   // the directory was wiped, and nothing is signed since
 	noEffect bool   // the block at hand changed nothing
 	stuckAt  uint64 // height of the oldest block that was not final at the last tick
@@ -230,7 +231,8 @@ func (n *Node) open(ctx context.Context) error {
 	if err := n.openSigner(st, f); err != nil {
 		return err
 	}
-	memory := n.signer.Last()
+	remembered := n.signer.Last()
+	memory := remembered
 	if n.rejoins {
 		if memory, err = n.recall(ctx); err != nil {
 			return err
@@ -244,10 +246,15 @@ func (n *Node) open(ctx context.Context) error {
 	if err := n.openOrderer(); err != nil {
 		return err
 	}
-	if err := n.rolledBack(ctx); err != nil {
+	// Peers are served already, so that members that start together can ask one another; nothing is signed before this.
+	if err := n.rolledBack(ctx, remembered); err != nil {
 		return err
 	}
-	if err := n.run(ctx, func() error { return n.step(commit.Tick{}) }); err != nil {
+	err = n.run(ctx, func() error {
+		n.cleared = true
+		return n.step(commit.Tick{})
+	})
+	if err != nil {
 		return err
 	}
 	n.levelUp(ctx)
@@ -453,6 +460,9 @@ func (n *Node) loop() {
 		case f := <-n.work:
 			f()
 		case <-tick.C:
+			if !n.cleared {
+				continue
+			}
 			if err := n.step(commit.Tick{}); err != nil {
 				n.cfg.Log.Error("the node stops", "err", err)
 			}

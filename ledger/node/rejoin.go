@@ -64,7 +64,7 @@ var ErrRolledBack = errors.New("the directory is older than what this member has
 
 // rolledBack asks the peers that answer now whether this member signed more than it remembers. The memory is durable before
 // a signature leaves, so no crash does that.
-func (n *Node) rolledBack(ctx context.Context) error {
+func (n *Node) rolledBack(ctx context.Context, own *commit.Signed) error {
 	if n.exchange == nil || n.rejoins {
 		return nil
 	}
@@ -77,7 +77,6 @@ func (n *Node) rolledBack(ctx context.Context) error {
 			n.cfg.Log.Debug("asking what this member signed", "peer", m.Name, "err", err)
 			continue
 		}
-		own := n.signer.Last()
 		if s != nil && (own == nil || s.Size > own.Size || s.Size == own.Size && (s.Root != own.Root || s.Time > own.Time)) {
 			return fmt.Errorf("%s holds a signature of size %d: %w", m.Name, s.Size, ErrRolledBack)
 		}

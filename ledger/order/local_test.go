@@ -24,8 +24,12 @@ func local(rotate int64) ledgertest.NewOrderer {
 }
 
 func TestLocal(t *testing.T) {
-	t.Run("one segment", func(t *testing.T) { ledgertest.OrdererSuite(t, local(0)) })
-	t.Run("a segment for each block", func(t *testing.T) { ledgertest.OrdererSuite(t, local(1)) })
+	for name, rotate := range map[string]int64{"one segment": 0, "a segment for each block": 1} {
+		t.Run(name, func(t *testing.T) {
+			ledgertest.OrdererSuite(t, local(rotate))
+			t.Run("crash at every file-system operation", func(t *testing.T) { ledgertest.OrdererCrashes(t, local(rotate)) })
+		})
+	}
 }
 
 var pool = order.PoolConfig{Classify: func([]byte) (string, order.Lane) { return "", order.Normal }}

@@ -19,8 +19,9 @@ func (r *Raft) watch() {
 		case leader := <-r.notify:
 			end()
 			end = func() {}
-			r.pool.Clear() // it was promised to nobody, and its submitters send it to the new leader
-			if leader {
+			if !leader {
+				r.pool.Clear() // it was promised to nobody, and its submitters send it to the new leader
+			} else {
 				ctx, cancel := context.WithCancel(r.ctx)
 				end = cancel
 				r.leading.Go(func() { r.lead(ctx) })

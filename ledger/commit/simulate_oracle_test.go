@@ -1,0 +1,175 @@
+package commit_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/quorate-pki/quorate/ledger"
+	"github.com/quorate-pki/quorate/ledger/commit"
+	"github.com/quorate-pki/quorate/ledger/tlog"
+)
+
+// oracle sees what leaves the members, and what is on their disks; never into a machine, but at the end.
+type oracle struct {
+	w     *sim
+	err   error
+	made  map[string]statement // every signature that a member's key made, by its bytes
+	last  []*commit.Signed     // by member: the newest of its signatures
+	known map[string]bool      // the signatures seen
+	roots map[uint64]ledger.Hash
+	final []uint64        // by member: the height that was durable
+	notes map[uint64]bool // sizes with a note that the policy itself accepted
+}
+
+func newOracle(w *sim) *oracle {
+	o := &oracle{w: w, made: maps.Clone(w.h.made), last: make([]*commit.Signed, w.h.n), known: map[string]bool{}, roots: map[uint64]ledger.Hash{},
+		final: make([]uint64, w.h.n), notes: map[uint64]bool{}}
+	for i, d := range w.h.disks[w.from] {
+		o.last[i], o.final[i] = d.memory, d.height
+		if d.memory != nil {
+			o.known[string(d.memory.Signature.Bytes)] = true
+		}
+	}
+	return o
+}
+
+func (o *oracle) fail(format string, args ...any) {
+	if o.err == nil {
+		o.err = fmt.Errorf(format, args...)
+	}
+}
+
+// signed sees a signature that is durable or released; one that a crash took with it nobody saw.
+func (o *oracle) signed(m *simMember, s commit.Signed) {
+	if o.known[string(s.Signature.Bytes)] {
+		return
+	}
+	o.known[string(s.Signature.Bytes)] = true
+	o.w.stats["signatures"]++
+	if root, ok := o.roots[s.Size]; ok && root != s.Root {
+		o.fail("%s signed size %d with another root than was signed before", name(m.id), s.Size)
+	}
+	o.roots[s.Size] = s.Root
+	if root, ok := o.w.h.roots[s.Size]; !ok || root != s.Root {
+		o.fail("%s signed size %d, which is not on the log", name(m.id), s.Size)
+	}
+	if l := o.last[m.id]; l != nil && !m.rolled && (s.Size < l.Size || s.Time < l.Time || s.Height < l.Height) {
+		o.fail("%s signed size %d at time %d after size %d at time %d", name(m.id), s.Size, s.Time, l.Size, l.Time)
+	}
+	o.last[m.id] = &s
+}
+
+func (o *oracle) finalised(m *simMember, f commit.Finalise) {
+	last := f.Blocks[len(f.Blocks)-1].Block.Header.Height
+	if f.Blocks[0].Block.Header.Height != m.disk.height+1 || last != m.disk.height+uint64(len(f.Blocks)) {
+		o.fail("%s finalises height %d on height %d", name(m.id), f.Blocks[0].Block.Header.Height, m.disk.height)
+	}
+	if last > uint64(o.w.to) || o.w.h.cps[last] != f.Checkpoint {
+		o.fail("%s finalises height %d with another checkpoint", name(m.id), last)
+	}
+	o.w.stats["finalised"]++
+}
+
+// durable sees what is final on a disk.
+func (o *oracle) durable(m *simMember) {
+	if m.disk.height < o.final[m.id] && !m.rolled {
+		o.fail("%s: height %d was final, now %d", name(m.id), o.final[m.id], m.disk.height)
+	}
+	o.final[m.id] = m.disk.height
+	if m.disk.leaves.Size() != o.w.h.cps[m.disk.height].Size || m.disk.leaves.Root() != o.w.h.cps[m.disk.height].Root {
+		o.fail("%s: the leaves of height %d have another root", name(m.id), m.disk.height)
+	}
+}
+
+func (o *oracle) started(m *simMember) { o.durable(m) }
+
+// published sees a checkpoint that relying parties see. That the policy accepts it follows from who made the
+// signatures; the policy itself is asked once a size, because of the cost, and always when in doubt.
+func (o *oracle) published(m *simMember, cp tlog.Checkpoint, cosigners []tlog.Signature) {
+	if root, ok := o.w.h.roots[cp.Size]; !ok || root != cp.Root {
+		o.fail("%s published size %d, which is not on the log", name(m.id), cp.Size)
+	}
+	names := map[string]bool{}
+	for _, s := range cosigners {
+		if o.made[string(s.Bytes)] == (statement{cp, s.Name}) {
+			names[s.Name] = true
+		}
+	}
+	good := len(names) == len(cosigners) && len(names) >= o.w.h.policy.Quorum
+	if good && o.notes[cp.Size] {
+		return
+	}
+	o.notes[cp.Size] = true
+	note := tlog.FormatNote(cp, append([]tlog.Signature{tlog.SignCheckpoint(cp, cp.Origin, o.w.h.logKey)}, cosigners...))
+	if v, err := o.w.h.policy.Verify(note); err != nil {
+		o.fail("%s published size %d: %v", name(m.id), cp.Size, err)
+	} else if !good || v.Checkpoint != cp {
+		o.fail("%s published size %d: the policy accepts what it must not", name(m.id), cp.Size)
+	}
+}
+
+// conflict: no honest member accuses one that did not lie; one whose disk was set back told no other history either.
+func (o *oracle) conflict(m *simMember, c commit.Conflict) {
+	o.w.stats["conflicts"]++
+	i := slices.Index(o.w.h.names, c.Signature.Name)
+	switch {
+	case i < 0:
+		o.fail("%s accuses %q", name(m.id), c.Signature.Name)
+	case m.honest() && !o.w.members[i].byzantine:
+		o.fail("%s accuses %s, at size %d", name(m.id), name(i), c.Checkpoint.Size)
+	case o.made[string(c.Signature.Bytes)] != (statement{c.Checkpoint, c.Signature.Name}):
+		o.fail("%s keeps evidence that %s did not sign", name(m.id), name(i))
+	}
+}
+
+func (o *oracle) diverged(m *simMember, why error) {
+	if m.honest() {
+		o.fail("%s diverged: %v", name(m.id), why)
+	}
+	o.w.stats["rolled back, and diverged"]++
+}
+
+// end is after healing.
+func (o *oracle) end() {
+	w := o.w
+	for _, m := range w.members {
+		if m.byzantine || o.err != nil {
+			continue
+		}
+		if !m.up() {
+			o.fail("%s is down in the end", name(m.id))
+			return
+		}
+		if err := m.m.Divergence(); err != nil {
+			if m.honest() {
+				o.fail("%s is diverged in the end: %v", name(m.id), err)
+			}
+			continue
+		}
+		if c, cp := m.m.Final(), w.h.cps[w.to]; m.disk.height != uint64(w.to) || c.Size() != cp.Size || c.Root() != cp.Root || m.m.Pending() != 0 {
+			o.fail("%s ends at height %d of %d, %d pending", name(m.id), m.disk.height, w.to, m.m.Pending())
+			return
+		}
+		if m.rolled {
+			w.stats["rolled back, and went on"]++
+		}
+	}
+	// Whoever executed has what whoever folds the leaves has.
+	m := w.members[w.rng.IntN(len(w.members))]
+	if !m.byzantine && m.disk.store.Sum() != w.h.sums[m.disk.height] {
+		o.fail("%s: other records at height %d than the leaves fold to", name(m.id), m.disk.height)
+	}
+}
+
+// stats say how often schedules reached what.
+type stats map[string]int
+
+// reached is what many schedules together must have reached, or they prove nothing.
+var reached = []string{
+	"schedules", "crashes", "signatures lost by a crash", "signatures remembered and not told", "finals lost by a crash",
+	"finals durable and not told", "starts with a memory ahead", "early cosignatures", "blocks ahead of the clock", "refreshed",
+	"blocks without effect", "conflicts", "signatures", "finalised", "dropped",
+	"doubled", "partitions", "clocks set", "lies", "echoes",
+	"rollbacks", "rolled back, and went on", "rolled back, and diverged", "final before healing", "final in the end",
+}

@@ -1,0 +1,443 @@
+package order_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/hashicorp/raft"
+
+	"github.com/quorate-pki/quorate/ledger"
+	"github.com/quorate-pki/quorate/ledger/ledgertest"
+	"github.com/quorate-pki/quorate/ledger/order"
+)
+
+const heartbeat = 100 * time.Millisecond
+
+// poll waits until something holds.
+func poll(ctx context.Context, holds func() bool) error {
+	pause := time.NewTicker(5 * time.Millisecond)
+	defer pause.Stop()
+	for !holds() {
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// alone is raft of one member whose Start waits until it leads, as the suite expects of an engine.
+type alone struct{ *order.Raft }
+
+func (a alone) Start(ctx context.Context, app order.App) error {
+	if err := a.Raft.Start(ctx, app); err != nil {
+		return err
+	}
+	return poll(ctx, func() bool { return a.Status().Leader == "ca-a" })
+}
+
+// TestRaftAlone: raft does what every engine must do. Its files are on a real disk, a directory for each file system of the
+// suite's.
+func TestRaftAlone(t *testing.T) {
+	dirs := map[vfs.FS]string{}
+	ledgertest.OrdererSuite(t, func(fs vfs.FS, pool order.PoolConfig) order.Orderer {
+		if dirs[fs] == "" {
+			dirs[fs] = t.TempDir()
+		}
+		return alone{order.NewRaft(order.RaftConfig{Dir: dirs[fs], Self: "ca-a", Members: []string{"ca-a"}, Pool: pool,
+			Log: slog.New(slog.DiscardHandler), Heartbeat: heartbeat})}
+	})
+}
+
+// network joins engines by pipes. A pipe's far end knows who dialled.
+type network struct {
+	mu    sync.Mutex
+	ports map[string]chan net.Conn
+}
+
+type conn struct {
+	net.Conn
+	peer string
+}
+
+func (c conn) Peer() string { return c.peer }
+
+type port struct {
+	conns chan net.Conn
+	quit  chan struct{}
+	once  sync.Once
+}
+
+func (p *port) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.quit:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *port) Close() error {
+	p.once.Do(func() { close(p.quit) })
+	return nil
+}
+
+func (p *port) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
+
+func (n *network) listen(name string) net.Listener {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p := &port{conns: make(chan net.Conn), quit: make(chan struct{})}
+	n.ports[name] = p.conns
+	return p
+}
+
+func (n *network) dial(ctx context.Context, from, to string) (net.Conn, error) {
+	n.mu.Lock()
+	conns := n.ports[to]
+	n.mu.Unlock()
+	near, far := net.Pipe()
+	select {
+	case conns <- conn{far, from}:
+		return conn{near, to}, nil
+	case <-ctx.Done():
+	case <-time.After(heartbeat): // nobody accepts there
+	}
+	return nil, errors.Join(errors.New("no such member now"), near.Close(), far.Close())
+}
+
+// judge is an app that refuses what was proposed in one term.
+type judge struct {
+	*ledgertest.OrderApp
+	refused atomic.Uint64
+}
+
+func (j *judge) Validate(ctx context.Context, view uint64, block []byte) error {
+	if view == j.refused.Load() {
+		return errors.New("refused")
+	}
+	return j.OrderApp.Validate(ctx, view, block)
+}
+
+// trio is raft of three.
+type trio struct {
+	t       *testing.T
+	ctx     context.Context
+	net     *network
+	names   []string
+	dirs    map[string]string
+	apps    map[string]*judge
+	mu      sync.Mutex // guards engines
+	engines map[string]*order.Raft
+	entries uint64
+	nonce   uint64
+}
+
+func newTrio(t *testing.T, entries uint64) *trio {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	c := &trio{t: t, ctx: ctx, net: &network{ports: map[string]chan net.Conn{}}, names: []string{"ca-a", "ca-b", "ca-c"}, entries: entries,
+		dirs: map[string]string{}, apps: map[string]*judge{}, engines: map[string]*order.Raft{}}
+	founded := ledgertest.Found(5, 1)
+	for _, n := range c.names {
+		c.dirs[n] = t.TempDir()
+		c.apps[n] = &judge{OrderApp: ledgertest.NewOrderApp(founded)}
+		c.net.ports[n] = make(chan net.Conn)
+	}
+	t.Cleanup(func() {
+		for _, n := range c.running() {
+			c.stop(n)
+		}
+	})
+	return c
+}
+
+func (c *trio) engine(name string) *order.Raft {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.engines[name]
+}
+
+func (c *trio) running() (out []string) {
+	for _, n := range c.names {
+		if c.engine(n) != nil {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+func (c *trio) start(names ...string) {
+	c.t.Helper()
+	for _, name := range names {
+		e := order.NewRaft(order.RaftConfig{Dir: c.dirs[name], Self: name, Members: c.names, Listen: c.net.listen(name), Rejoin: "rejoin",
+			Dial: func(ctx context.Context, to string) (net.Conn, error) { return c.net.dial(ctx, name, to) },
+			Forward: func(_ context.Context, to string, tx []byte) error {
+				if e := c.engine(to); e != nil {
+					return e.Forwarded(tx)
+				}
+				return order.ErrBusy
+			},
+			Pool: pool, Log: slog.New(slog.DiscardHandler), Heartbeat: heartbeat, Stuck: 5 * heartbeat, Snapshot: c.entries})
+		c.mu.Lock()
+		c.engines[name] = e
+		c.mu.Unlock()
+		if err := e.Start(c.ctx, c.apps[name]); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+}
+
+func (c *trio) stop(name string) {
+	c.t.Helper()
+	e := c.engine(name)
+	c.mu.Lock()
+	delete(c.engines, name)
+	c.mu.Unlock()
+	if err := e.Close(); err != nil {
+		c.t.Error(err)
+	}
+	if err := c.apps[name].Check(); err != nil {
+		c.t.Errorf("%s: %v", name, err)
+	}
+	if n := c.apps[name].Running(); n != 0 {
+		c.t.Errorf("%s: %d calls run after Close", name, n)
+	}
+	c.apps[name] = &judge{OrderApp: c.apps[name].Clone()}
+}
+
+// leader waits until those that run agree on one.
+func (c *trio) leader() (name string) {
+	c.t.Helper()
+	err := poll(c.ctx, func() bool {
+		var told []string
+		for _, n := range c.running() {
+			told = append(told, c.engine(n).Status().Leader)
+		}
+		name = told[0]
+		return name != "" && c.engine(name) != nil && len(slices.Compact(told)) == 1
+	})
+	if err != nil {
+		c.t.Fatal("no leader")
+	}
+	return name
+}
+
+func (c *trio) other(than ...string) string {
+	for _, n := range c.running() {
+		if !slices.Contains(than, n) {
+			return n
+		}
+	}
+	c.t.Fatal("no other")
+	return ""
+}
+
+// order has a transaction ordered that is submitted at a member, until all that run have seen it.
+func (c *trio) order(at string) {
+	c.t.Helper()
+	c.nonce++
+	raw, id := c.apps[at].C.OrderTx(c.nonce)
+	seen := func() bool {
+		for _, n := range c.running() {
+			ctx, cancel := context.WithTimeout(c.ctx, heartbeat)
+			err := c.apps[n].Wait(ctx, ledgertest.Seen(id))
+			cancel()
+			if err != nil {
+				return false
+			}
+		}
+		return true
+	}
+	err := poll(c.ctx, func() bool {
+		if err := c.engine(at).Submit(c.ctx, raw); err != nil && !errors.Is(err, order.ErrBusy) {
+			c.t.Fatal(err)
+		}
+		return seen()
+	})
+	if err != nil {
+		c.t.Fatalf("not ordered: %v", err)
+	}
+}
+
+// same demands one sequence of all apps.
+func (c *trio) same() {
+	c.t.Helper()
+	all := map[uint64][]byte{}
+	for _, n := range c.names {
+		for h, b := range c.apps[n].Delivered() {
+			if old, ok := all[h]; ok && !bytes.Equal(old, b) {
+				c.t.Errorf("height %d has two blocks", h)
+			}
+			all[h] = b
+		}
+	}
+}
+
+// TestRaftThree: whoever is asked, whoever leads, there is one sequence; a member that was away gets it.
+func TestRaftThree(t *testing.T) {
+	c := newTrio(t, 0)
+	c.start(c.names...)
+	for _, n := range c.names {
+		c.order(n)
+	}
+	for range 3 {
+		gone := c.leader()
+		c.stop(gone)
+		if now := c.leader(); now == gone {
+			t.Fatal("it is gone")
+		}
+		for _, n := range c.running() {
+			c.order(n)
+		}
+		c.start(gone)
+		c.order(gone)
+	}
+	c.same()
+}
+
+// TestRaftRefused: a leader whose blocks the others refuse to store gives up leadership, and what it had is ordered by
+// another, once.
+func TestRaftRefused(t *testing.T) {
+	c := newTrio(t, 0)
+	c.start(c.names...)
+	c.order("ca-a")
+	bad := c.leader()
+	term := c.engine(bad).Status().View
+	for _, n := range c.names {
+		if n != bad {
+			c.apps[n].refused.Store(term)
+		}
+	}
+	c.order(c.other(bad))
+	if c.engine(c.leader()).Status().View == term {
+		t.Error("the term goes on")
+	}
+	for _, n := range c.names {
+		for h, raw := range c.apps[n].Delivered() {
+			if b, err := ledger.ParseBlock(raw); err != nil || h > 1 && b.Header.View == term {
+				t.Errorf("%s: height %d was ordered in the term that was refused (%v)", n, h, err)
+			}
+		}
+	}
+	c.same()
+}
+
+// TestRaftFetch: a member that is further behind than the log reaches takes what is final from the app's peers, and goes on.
+func TestRaftFetch(t *testing.T) {
+	c := newTrio(t, 4)
+	c.start(c.names...)
+	c.order("ca-a")
+	away := c.other(c.leader())
+	c.stop(away)
+	// Whoever leads must have cut its log where the member, which starts without one, would go on.
+	cut := func(name string) bool {
+		found, err := filepath.Glob(filepath.Join(c.dirs[name], "snapshots", "*-*-*", "state.bin"))
+		return err == nil && slices.ContainsFunc(found, func(f string) bool {
+			var term, index, at uint64
+			_, err := fmt.Sscanf(filepath.Base(filepath.Dir(f)), "%d-%d-%d", &term, &index, &at)
+			return err == nil && index >= 20
+		})
+	}
+	for _, n := range c.running() {
+		for !cut(n) {
+			c.order(c.other())
+		}
+	}
+	c.apps[away].Peer = c.apps[c.other()].OrderApp
+	if err := os.RemoveAll(filepath.Join(c.dirs[away], "raft.db")); err != nil {
+		t.Fatal(err)
+	}
+	c.start(away)
+	c.order(away)
+	if c.apps[away].Fetched == 0 {
+		t.Error("nothing was fetched")
+	}
+	c.same()
+}
+
+// TestRaftRejoin: a member that lost its log elects nobody until it has it back.
+func TestRaftRejoin(t *testing.T) {
+	c := newTrio(t, 0)
+	c.start(c.names...)
+	c.order("ca-a")
+	for _, n := range c.names {
+		c.stop(n)
+	}
+	mark := filepath.Join(c.dirs["ca-c"], "rejoin")
+	if err := errors.Join(os.RemoveAll(c.dirs["ca-c"]), os.Mkdir(c.dirs["ca-c"], 0o700), os.WriteFile(mark, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	c.start("ca-a", "ca-c")
+	// Two of three are a majority, and would elect within a few heartbeats.
+	ctx, cancel := context.WithTimeout(c.ctx, 15*heartbeat)
+	defer cancel()
+	if poll(ctx, func() bool { return c.engine("ca-a").Status().Leader != "" }) == nil {
+		t.Error("a member without its log has elected a leader")
+	}
+	c.start("ca-b")
+	c.order("ca-b")
+	if err := poll(c.ctx, func() bool { _, err := os.Stat(mark); return os.IsNotExist(err) }); err != nil {
+		t.Fatal("it does not come back")
+	}
+	// Now its vote is needed, and given.
+	c.stop("ca-b")
+	c.order("ca-a")
+	c.same()
+}
+
+// stream dials one pipe for a foreign transport.
+type stream struct {
+	net.Listener
+	dial func() (net.Conn, error)
+}
+
+func (s stream) Dial(raft.ServerAddress, time.Duration) (net.Conn, error) { return s.dial() }
+
+// TestRaftNames: a message counts for the member whose connection it comes over, or not at all; a snapshot is looked at
+// before it is stored.
+func TestRaftNames(t *testing.T) {
+	c := newTrio(t, 0)
+	c.start("ca-a")
+	as := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{MaxPool: 1, Timeout: 10 * time.Second,
+		Stream: stream{&port{conns: make(chan net.Conn), quit: make(chan struct{})}, func() (net.Conn, error) { return c.net.dial(c.ctx, "ca-b", "ca-a") }}})
+	defer as.Close()
+	for _, claimed := range []string{"ca-b", "ca-c", "ca-a", ""} {
+		header := raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(claimed), Addr: []byte(claimed)}
+		var errs []error
+		errs = append(errs,
+			as.RequestPreVote("ca-a", "ca-a", &raft.RequestPreVoteRequest{RPCHeader: header, Term: 9}, new(raft.RequestPreVoteResponse)),
+			as.AppendEntries("ca-a", "ca-a", &raft.AppendEntriesRequest{RPCHeader: header, Term: 1, Leader: []byte(claimed)}, new(raft.AppendEntriesResponse)))
+		for i, err := range errs {
+			if refused := err != nil && strings.Contains(err.Error(), "in another's name"); refused != (claimed != "ca-b") {
+				t.Errorf("message %d as %q: %v", i, claimed, err)
+			}
+		}
+	}
+	header := raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte("ca-b"), Addr: []byte("ca-b")}
+	for what, data := range map[string][]byte{"noise": []byte("noise"), "of another version": ledger.Encode([]any{2, 7, []any{}})} {
+		req := &raft.InstallSnapshotRequest{RPCHeader: header, SnapshotVersion: 1, Term: 9, LastLogIndex: 9, LastLogTerm: 9, Size: int64(len(data))}
+		err := as.InstallSnapshot("ca-a", "ca-a", req, new(raft.InstallSnapshotResponse), bytes.NewReader(data))
+		if err == nil || !strings.Contains(err.Error(), "snapshot is not one of this version") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if kept, err := filepath.Glob(filepath.Join(c.dirs["ca-a"], "snapshots", "*")); err != nil || len(kept) > 0 {
+		t.Errorf("%v %v", kept, err)
+	}
+}
