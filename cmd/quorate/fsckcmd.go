@@ -327,6 +327,10 @@ func (f *foundedCheck) strays() {
 		switch name := e.Name(); name {
 		case genesisName, policyName, responderName, "orgs", "nodes":
 		default:
+			if strings.HasSuffix(name, joining) {
+				f.note(name, "is left over from a crash; joining again replaces it")
+				continue
+			}
 			if base, ok := strings.CutSuffix(name, ".tmp"); ok && base == responderName {
 				f.note(name, "is left over from a crash; the next renewal replaces it")
 				continue

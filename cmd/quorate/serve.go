@@ -127,10 +127,9 @@ func (c *consortium) start(ctx context.Context, listen string) ([]*member, error
 	return members, nil
 }
 
-// rejoin brings a member back whose directory is gone: it makes an empty one that says so, and starts.
+// rejoin brings a member back whose directory is gone.
 func (c *consortium) rejoin(ctx context.Context, name, listen string) (*member, error) {
-	err := node.Init(node.Config{FS: vfs.Default, Dir: filepath.Join(c.dir, "nodes", name), Genesis: c.genesis, Log: c.log, Rejoin: true})
-	if err != nil {
+	if err := join(c.dir, name, c.genesis); err != nil {
 		return nil, err
 	}
 	l, err := c.network(name)
