@@ -125,6 +125,21 @@ func TestForeignImports(t *testing.T) {
 	}
 }
 
+// TestOneImporter holds heavy libraries to the one package that wraps them.
+func TestOneImporter(t *testing.T) {
+	for lib, owner := range map[string]string{
+		"github.com/hashicorp/raft":                      "ledger/order",
+		"github.com/prometheus/client_golang/prometheus": "cmd/quorate",
+		"github.com/hashicorp/raft-boltdb/v2":            "ledger/order",
+	} {
+		for name, p := range list(t) {
+			if name != owner && slices.Contains(p.Imports, lib) {
+				t.Errorf("%s imports %s: only %s does", name, lib, owner)
+			}
+		}
+	}
+}
+
 // TestNoClock bans time.Now where time is an argument.
 func TestNoClock(t *testing.T) {
 	for _, dir := range []string{"ca", "ca/profile", "ledger", "ledger/state", "ledger/commit", "ledger/cosign", "ledger/tlog", "verify"} {
