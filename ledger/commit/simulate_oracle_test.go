@@ -1,6 +1,7 @@
 package commit_test
 
 import (
+	"encoding/binary"
 	"fmt"
 	"maps"
 	"slices"
@@ -20,11 +21,18 @@ type oracle struct {
 	roots map[uint64]ledger.Hash
 	final []uint64        // by member: the height that was durable
 	notes map[uint64]bool // sizes with a note that the policy itself accepted
+	shown []shown         // by member: what it published last since it started
+}
+
+// shown is a published checkpoint: its size, and the time of each cosigner.
+type shown struct {
+	size  uint64
+	times map[string]uint64
 }
 
 func newOracle(w *sim) *oracle {
 	o := &oracle{w: w, made: maps.Clone(w.h.made), last: make([]*commit.Signed, w.h.n), known: map[string]bool{}, roots: map[uint64]ledger.Hash{},
-		final: make([]uint64, w.h.n), notes: map[uint64]bool{}}
+		final: make([]uint64, w.h.n), notes: map[uint64]bool{}, shown: make([]shown, w.h.n)}
 	for i, d := range w.h.disks[w.from] {
 		o.last[i], o.final[i] = d.memory, d.height
 		if d.memory != nil {
@@ -82,7 +90,56 @@ func (o *oracle) durable(m *simMember) {
 	}
 }
 
-func (o *oracle) started(m *simMember) { o.durable(m) }
+func (o *oracle) started(m *simMember) {
+	o.durable(m)
+	o.shown[m.id] = shown{}
+}
+
+// asked sees an output before it is performed, at the time of the step that made it.
+func (o *oracle) asked(m *simMember, out commit.Output) {
+	switch x := out.(type) {
+	case commit.Sign:
+		// What is final, a quorum's clocks agreed to.
+		if h := x.Statement.Height; h > uint64(o.w.to) || h > m.m.Final().Channel().Height && o.w.h.channel[h].Time > m.clock()+ledger.MaxTimeAhead {
+			o.fail("%s is to sign height %d before its time", name(m.id), x.Statement.Height)
+		}
+	case commit.Repool:
+		if o.w.h.effective[x.Txs[0]] {
+			o.fail("%s: a block that follows has no effect: %v", name(m.id), x.Why)
+		}
+	}
+}
+
+// newer demands that what relying parties see never gets older while a member runs.
+func (o *oracle) newer(m *simMember, cp tlog.Checkpoint, cosigners []tlog.Signature) {
+	old, now := o.shown[m.id], shown{cp.Size, map[string]uint64{}}
+	for _, s := range cosigners {
+		now.times[s.Name] = binary.BigEndian.Uint64(s.Bytes)
+	}
+	if now.size < old.size {
+		o.fail("%s published size %d after size %d", name(m.id), now.size, old.size)
+	}
+	for name, t := range old.times {
+		if now.size == old.size && now.times[name] < t {
+			o.fail("%s published an older cosignature by %s", o.w.h.names[m.id], name)
+		}
+	}
+	o.shown[m.id] = now
+}
+
+// fresh demands checkpoints of which an honest member swore after a time that they are the newest.
+func (o *oracle) fresh(after ledger.Millis) {
+	p := o.w.h.policy
+	for _, m := range o.w.members {
+		if !m.honest() || o.err != nil {
+			continue
+		}
+		times := slices.Sorted(maps.Values(o.shown[m.id].times))
+		if len(times) < p.Quorum || times[len(times)-1-p.F()] < uint64(after/1000) {
+			o.fail("%s shows a checkpoint from before %d: %v", name(m.id), after/1000, times)
+		}
+	}
+}
 
 // published sees a checkpoint that relying parties see. That the policy accepts it follows from who made the
 // signatures; the policy itself is asked once a size, because of the cost, and always when in doubt.
@@ -96,6 +153,7 @@ func (o *oracle) published(m *simMember, cp tlog.Checkpoint, cosigners []tlog.Si
 			names[s.Name] = true
 		}
 	}
+	o.newer(m, cp, cosigners)
 	good := len(names) == len(cosigners) && len(names) >= o.w.h.policy.Quorum
 	if good && o.notes[cp.Size] {
 		return

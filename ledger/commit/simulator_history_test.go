@@ -19,21 +19,22 @@ import (
 // history is the one sequence that an honest orderer gives a consortium, and what must come of it. Made once; every
 // schedule runs on a piece of it. Nothing in it changes afterwards.
 type history struct {
-	c        *ledgertest.Consortium
-	n        int
-	policy   *tlog.Policy
-	keys     []ed25519.PrivateKey // cosigning
-	names    []string             // of cosigners
-	logKey   ed25519.PrivateKey
-	facts    *facts
-	sequence []*ledger.Block        // as the orderer gives it: some blocks twice, some that can have no effect
-	at       []int                  // by height: where in the sequence it is first
-	channel  []ledger.ChannelRecord // by height
-	cps      []tlog.Checkpoint      // by height
-	roots    map[uint64]ledger.Hash // by size
-	disks    [][]disk               // by height, member: final there, and its signature the newest this member gave
-	sums     []ledger.Hash          // by height: of the records folded from the leaves
-	made     map[string]statement   // the signatures in disks
+	c         *ledgertest.Consortium
+	n         int
+	policy    *tlog.Policy
+	keys      []ed25519.PrivateKey // cosigning
+	names     []string             // of cosigners
+	logKey    ed25519.PrivateKey
+	facts     *facts
+	sequence  []*ledger.Block         // as the orderer gives it: some blocks twice, some that can have no effect
+	at        []int                   // by height: where in the sequence it is first
+	effective map[*ledger.Parsed]bool // the first transactions of the blocks that take effect
+	channel   []ledger.ChannelRecord  // by height
+	cps       []tlog.Checkpoint       // by height
+	roots     map[uint64]ledger.Hash  // by size
+	disks     [][]disk                // by height, member: final there, and its signature the newest this member gave
+	sums      []ledger.Hash           // by height: of the records folded from the leaves
+	made      map[string]statement    // the signatures in disks
 }
 
 // statement is what a cosignature says, and who made it.
@@ -62,7 +63,7 @@ var historyOf = map[int]func() (*history, error){
 }
 
 func newHistory(n int) (*history, error) {
-	h := &history{c: ledgertest.Found(uint64(100+n), n), n: n, facts: &facts{}, roots: map[uint64]ledger.Hash{}, made: map[string]statement{}}
+	h := &history{c: ledgertest.Found(uint64(100+n), n), n: n, facts: &facts{}, roots: map[uint64]ledger.Hash{}, effective: map[*ledger.Parsed]bool{}, made: map[string]statement{}}
 	h.policy, h.logKey = h.c.Set.Policy(0), h.c.Key("ca-a/log")
 	for i := range n {
 		h.keys, h.names = append(h.keys, h.c.Key(name(i)+"/cosigning")), append(h.names, h.c.Set.CosignerName(name(i)))
@@ -118,6 +119,7 @@ func (h *history) add(b *ledger.Block, s *state.State, store *ledgertest.MemStor
 	h.at, h.sequence = append(h.at, len(h.sequence)), append(h.sequence, b)
 	h.channel, h.cps = append(h.channel, c), append(h.cps, cp)
 	h.roots[cp.Size] = cp.Root
+	h.effective[b.Txs[0]] = true
 	disks := make([]disk, h.n)
 	var all []tlog.Signature
 	seconds := uint64(c.Time / 1000)

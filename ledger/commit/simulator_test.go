@@ -25,6 +25,7 @@ type sim struct {
 	oracle   *oracle
 	stats    stats
 	bug      bug
+	lossless bool // in this schedule no message is lost, nobody crashes, and clocks are right
 	log      func(format string, args ...any)
 }
 
@@ -172,6 +173,9 @@ func (m *simMember) step(in commit.Input) {
 	}
 	if c, ok := in.(commit.Cosigned); ok && c.Checkpoint.Size > m.m.Head().Size() {
 		w.stats["early cosignatures"]++
+	}
+	for _, o := range out {
+		w.oracle.asked(m, o)
 	}
 	m.outputs = append(m.outputs, out...)
 }
@@ -367,6 +371,9 @@ func (w *sim) heal() {
 		m.restart()
 	}
 	w.settle()
+	if w.lossless && w.oracle.err == nil && slices.ContainsFunc(w.members, func(m *simMember) bool { return !m.finished() }) {
+		w.oracle.fail("nothing was lost, and without a renewal not all is final")
+	}
 	// A clock that was ahead renews nothing until the right one is past that time: at most an hour.
 	for _, pass := range []ledger.Millis{31_000, 31_000, 3_600_000 + 31_000, 31_000, 31_000} {
 		if w.oracle.err != nil || !slices.ContainsFunc(w.members, func(m *simMember) bool { return !m.finished() }) {
