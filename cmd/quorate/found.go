@@ -328,13 +328,17 @@ func renewResponders(dir string, members []string, now time.Time) error {
 		if err != nil {
 			return err
 		}
-		der, err := ocsp.SelfSignedResponder(key, m+" OCSP responder", now.Add(-time.Hour), now.Add(responderLife), rand.Reader)
+		der, err := responderCertificate(key, m, now)
 		if err != nil {
 			return err
 		}
 		out = append(out, ca.EncodeCertificate(der)...)
 	}
 	return replaceFile(path, out)
+}
+
+func responderCertificate(key crypto.Signer, member string, now time.Time) ([]byte, error) {
+	return ocsp.SelfSignedResponder(key, member+" OCSP responder", now.Add(-time.Hour), now.Add(responderLife), rand.Reader)
 }
 
 // readResponders reads the certificates of a PEM file that holds nothing else.

@@ -127,7 +127,7 @@ unknown, stale); 4 no node answered.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newUp(), newJoin(), newDevice(), newSubmit(), newVerify(), newStatus(), newFsck(), newDemo())
+	root.AddCommand(newUp(), newNode(), newInit(), newJoin(), newDevice(), newSubmit(), newVerify(), newStatus(), newFsck(), newDemo())
 	root.AddCommand(newChanges()...)
 	return root
 }
@@ -144,7 +144,7 @@ func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 
 // needs demands the flags that a command cannot do without.
 func needs(flags map[string]string) error {
-	for _, name := range []string{"dir", "node", "policy", "signer", "receipt", "org", "serial", "out"} {
+	for _, name := range []string{"config", "dir", "member", "node", "policy", "signer", "receipt", "org", "serial", "out"} {
 		if v, ok := flags[name]; ok && v == "" {
 			return usage{fmt.Errorf("--%s is missing", name)}
 		}

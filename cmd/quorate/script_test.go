@@ -6,10 +6,13 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	mathrand "math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -32,7 +35,7 @@ func TestScripts(t *testing.T) {
 		Dir:                "testdata/script",
 		RequireUniqueNames: true,
 		Setup: func(e *testscript.Env) error {
-			e.Values[backgroundKey{}] = &running{t: e.T()}
+			e.Values[backgroundKey{}] = &running{t: e.T(), members: map[string]*exec.Cmd{}}
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -43,6 +46,13 @@ func TestScripts(t *testing.T) {
 			"flip":    scriptFlip,
 			"devices": scriptDevices,
 			"repeat":  scriptRepeat,
+
+			"ports":     scriptPorts,
+			"member":    scriptMember,
+			"ready":     scriptReady,
+			"crash":     scriptCrash,
+			"interrupt": scriptInterrupt,
+			"until":     scriptUntil,
 		},
 	})
 }
@@ -66,6 +76,8 @@ type running struct {
 	t      testscript.T
 	cmd    *exec.Cmd
 	stderr bytes.Buffer
+
+	members map[string]*exec.Cmd
 }
 
 type backgroundKey struct{}
@@ -140,17 +152,21 @@ func scriptExits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
-	got := 0
-	if err := ts.Exec(args[1], args[2:]...); err != nil {
-		exit, ok := errors.AsType[*exec.ExitError](err)
-		if !ok {
-			ts.Fatalf("%v", err)
-		}
-		got = exit.ExitCode()
-	}
-	if got != want {
+	if got := exitOf(ts, args[1:]); got != want {
 		ts.Fatalf("exit code %d, not %d", got, want)
 	}
+}
+
+func exitOf(ts *testscript.TestScript, command []string) int {
+	err := ts.Exec(command[0], command[1:]...)
+	if err == nil {
+		return 0
+	}
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	if !ok {
+		ts.Fatalf("%v", err)
+	}
+	return exit.ExitCode()
 }
 
 // needs TOOL... skips the page on a machine without the tool, but not where CI=true: there it must be installed.
@@ -220,4 +236,128 @@ func scriptRepeat(ts *testscript.TestScript, neg bool, args []string) {
 	n, err := strconv.Atoi(args[0])
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[2]), bytes.Repeat([]byte(args[1]), n), 0o644))
+}
+
+// patience is how long a page waits for what must come.
+const patience = time.Minute
+
+// ports NAME... sets $PORT_NAME to free ports of the loopback interface, below those that outgoing connections take.
+func scriptPorts(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: ports NAME...")
+	}
+	var taken []net.Listener // until all are chosen, so that none is chosen twice
+	for tries := 0; len(taken) < len(args); tries++ {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10000+mathrand.IntN(20000)))
+		if err != nil {
+			if tries > 1000 {
+				ts.Fatalf("no free port: %v", err)
+			}
+			continue
+		}
+		_, port, _ := net.SplitHostPort(l.Addr().String())
+		ts.Setenv("PORT_"+args[len(taken)], port)
+		taken = append(taken, l)
+	}
+	for _, l := range taken {
+		ts.Check(l.Close())
+	}
+}
+
+// member NAME CONFIG starts `quorate node` in the background. What it says is in NAME.out and NAME.err.
+func scriptMember(ts *testscript.TestScript, neg bool, args []string) {
+	r := background(ts)
+	if neg || len(args) != 2 || r.members[args[0]] != nil {
+		ts.Fatalf("usage: member NAME CONFIG, once until crash or interrupt")
+	}
+	cmd := exec.Command("quorate", "node", "--config", args[1])
+	cmd.Dir = ts.MkAbs(".")
+	out, err := os.Create(ts.MkAbs(args[0] + ".out"))
+	ts.Check(err)
+	defer out.Close()
+	said, err := os.Create(ts.MkAbs(args[0] + ".err"))
+	ts.Check(err)
+	defer said.Close()
+	cmd.Stdout, cmd.Stderr = out, said
+	ts.Check(cmd.Start())
+	r.members[args[0]] = cmd
+	ts.Defer(func() {
+		if r.members[args[0]] == cmd {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		}
+	})
+}
+
+// ready NAME... waits for the ready line of each.
+func scriptReady(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: ready NAME...")
+	}
+	end := time.Now().Add(patience)
+	for _, name := range args {
+		for !strings.HasSuffix(ts.ReadFile(name+".out"), " member "+name+"\n") {
+			if time.Now().After(end) {
+				ts.Fatalf("%s is not ready; it says\n%s", name, ts.ReadFile(name+".err"))
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		ts.Logf("%s", ts.ReadFile(name+".out"))
+	}
+}
+
+// crash NAME... sends SIGKILL.
+func scriptCrash(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: crash NAME...")
+	}
+	for _, name := range args {
+		cmd := endMember(ts, name, os.Kill)
+		_ = cmd.Wait() // it says that it was killed
+	}
+}
+
+// interrupt NAME... sends SIGTERM, as systemd does, and demands exit code 0.
+func scriptInterrupt(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: interrupt NAME...")
+	}
+	var cmds []*exec.Cmd
+	for _, name := range args {
+		cmds = append(cmds, endMember(ts, name, syscall.SIGTERM))
+	}
+	for i, cmd := range cmds {
+		if err := cmd.Wait(); err != nil {
+			ts.Fatalf("%s ended with %v\n%s", args[i], err, ts.ReadFile(args[i]+".err"))
+		}
+	}
+}
+
+func endMember(ts *testscript.TestScript, name string, sig os.Signal) *exec.Cmd {
+	r := background(ts)
+	cmd := r.members[name]
+	if cmd == nil {
+		ts.Fatalf("%s does not run", name)
+	}
+	delete(r.members, name)
+	ts.Check(cmd.Process.Signal(sig))
+	return cmd
+}
+
+// until N COMMAND... runs a command again until it exits with this code.
+func scriptUntil(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: until N COMMAND...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	for end := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
+		got := exitOf(ts, args[1:])
+		if got == want {
+			return
+		}
+		if time.Now().After(end) {
+			ts.Fatalf("exit code %d, not %d", got, want)
+		}
+	}
 }

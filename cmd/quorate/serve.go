@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,6 +37,7 @@ type consortium struct {
 	listen    map[string]net.Listener // for peers; taken by the member that starts
 	addresses map[string]string       // of the same
 	log       *slog.Logger
+	renewing  sync.Mutex // the file of responder certificates
 }
 
 // openConsortium reads the directory and takes a free port on the loopback interface for each member's peers.
@@ -108,7 +111,7 @@ func (c *consortium) start(ctx context.Context, listen string) ([]*member, error
 			break
 		}
 		wg.Go(func() {
-			members[i], errs[i] = c.startMember(ctx, m.Name, net.JoinHostPort(host, fmt.Sprint(at)), l)
+			members[i], errs[i] = c.startMember(ctx, m, net.JoinHostPort(host, fmt.Sprint(at)), l)
 			if errs[i] != nil {
 				cancel() // the others may wait for it
 			}
@@ -136,7 +139,8 @@ func (c *consortium) rejoin(ctx context.Context, name, listen string) (*member, 
 	if err != nil {
 		return nil, err
 	}
-	return c.startMember(ctx, name, listen, l)
+	i := slices.Index(memberNames(c.set), name)
+	return c.startMember(ctx, c.set.Members[i], listen, l)
 }
 
 // network is a member's port for peers and its connections to them; nothing for a member alone.
@@ -145,6 +149,88 @@ func (c *consortium) network(name string) (net.Listener, error) {
 		return nil, nil
 	}
 	return c.peerListener(name)
+}
+
+func (c *consortium) startMember(ctx context.Context, m ledger.Member, listen string, peers net.Listener) (*member, error) {
+	keys, err := readKeys(filepath.Join(c.dir, "orgs", m.Name), m)
+	if err != nil {
+		return nil, err
+	}
+	return startMember(ctx, memberConfig{name: m.Name, data: filepath.Join(c.dir, "nodes", m.Name), genesis: c.genesis, set: c.set, keys: keys,
+		certificate: func(now time.Time) ([]byte, error) { return c.certificate(m.Name, now) },
+		listen:      listen, peers: peers, addresses: c.addresses, log: c.log})
+}
+
+// certificate is a member's responder certificate; all are renewed when one must be.
+func (c *consortium) certificate(name string, now time.Time) ([]byte, error) {
+	c.renewing.Lock()
+	defer c.renewing.Unlock()
+	names := memberNames(c.set)
+	if err := renewResponders(c.dir, names, now); err != nil {
+		return nil, err
+	}
+	ders, err := readResponders(filepath.Join(c.dir, responderName))
+	if err != nil {
+		return nil, err
+	}
+	return ders[slices.Index(names, name)], nil
+}
+
+// nodeKeys are the keys that a member's node uses. The sixth, for governance, is its people's.
+type nodeKeys struct {
+	log, cosigning, block ed25519.PrivateKey
+	tls, responder        crypto.Signer
+}
+
+// nodePurposes are the purposes of nodeKeys.
+var nodePurposes = []uint64{ledger.KeyLog, ledger.KeyCosigning, ledger.KeyBlock, ledger.KeyTLS, ledger.KeyResponder}
+
+// readKeys reads a member's keys, each of which must be the one that the member set has.
+func readKeys(dir string, m ledger.Member) (*nodeKeys, error) {
+	var k nodeKeys
+	for _, purpose := range nodePurposes {
+		name := memberKeys[purpose]
+		key, err := ca.ReadSigner(filepath.Join(dir, name))
+		if err != nil {
+			return nil, err
+		}
+		spki, err := ca.SPKI(key.Public())
+		if err != nil {
+			return nil, err
+		}
+		if !bytes.Equal(spki, m.Keys[purpose]) {
+			return nil, fmt.Errorf("%s is not the one that genesis registered for %s", name, m.Name)
+		}
+		switch purpose { // a member set's keys of these purposes are Ed25519
+		case ledger.KeyLog:
+			k.log = key.(ed25519.PrivateKey)
+		case ledger.KeyCosigning:
+			k.cosigning = key.(ed25519.PrivateKey)
+		case ledger.KeyBlock:
+			k.block = key.(ed25519.PrivateKey)
+		case ledger.KeyTLS:
+			k.tls = key
+		case ledger.KeyResponder:
+			k.responder = key
+		}
+	}
+	return &k, nil
+}
+
+// memberConfig is what a member is started with, whoever starts it.
+type memberConfig struct {
+	name    string
+	data    string // the node's directory
+	genesis []byte
+	set     *ledger.MemberSet
+	keys    *nodeKeys
+	// certificate is the DER of the OCSP responder's certificate, renewed when it must be. It is asked for again while
+	// the member runs.
+	certificate func(now time.Time) ([]byte, error)
+	listen      string            // host:port for users; port 0: any free one
+	peers       net.Listener      // for peers; nil for a member alone
+	addresses   map[string]string // member name -> host:port for peers
+	log         *slog.Logger
 }
 
 // member is one running member: node and HTTP server.
@@ -156,60 +242,40 @@ type member struct {
 	done   chan error
 }
 
-// startMember boots a member: keys, node (recovery, peers, orderer), responder, listener. The listener for users comes
-// last, so nobody is answered before a quorum is there.
-func (c *consortium) startMember(ctx context.Context, name, listen string, peers net.Listener) (*member, error) {
-	cfg := node.Config{FS: vfs.Default, Dir: filepath.Join(c.dir, "nodes", name), Genesis: c.genesis, Member: name, Now: time.Now, Log: c.log.With("member", name)}
-	if err := c.keys(name, &cfg); err != nil {
-		return nil, err
-	}
-	if peers != nil {
-		key, err := ca.ReadSigner(filepath.Join(c.dir, "orgs", name, memberKeys[ledger.KeyTLS]))
-		if err != nil {
-			return nil, err
-		}
-		cfg.Listen = peers
-		cfg.Network, err = peer.New(peer.Config{Members: c.set, Self: name, Key: key, Addresses: c.addresses, Now: time.Now, Log: cfg.Log})
+// startMember boots a member: node (recovery, peers, orderer), responder, listener. The listener for users comes last, so
+// nobody is answered before a quorum is there.
+func startMember(ctx context.Context, cfg memberConfig) (*member, error) {
+	cfg.log = cfg.log.With("member", cfg.name)
+	nc := node.Config{FS: vfs.Default, Dir: cfg.data, Genesis: cfg.genesis, Member: cfg.name, Now: time.Now, Log: cfg.log,
+		LogKey: cfg.keys.log, CosigningKey: cfg.keys.cosigning, BlockKey: cfg.keys.block}
+	if cfg.peers != nil {
+		var err error
+		nc.Listen = cfg.peers
+		nc.Network, err = peer.New(peer.Config{Members: cfg.set, Self: cfg.name, Key: cfg.keys.tls, Addresses: cfg.addresses, Now: time.Now, Log: cfg.log})
 		if err != nil {
 			return nil, err
 		}
 	}
-	n, err := node.Open(ctx, cfg)
+	n, err := node.Open(ctx, nc)
 	if err != nil {
 		return nil, err
 	}
 	if err := n.Ready(ctx); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
-	m, err := c.serve(n, name, listen)
+	m, err := serve(n, cfg)
 	if err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
 	return m, nil
 }
 
-// keys reads the keys that a node signs with.
-func (c *consortium) keys(name string, cfg *node.Config) error {
-	for purpose, key := range map[uint64]*ed25519.PrivateKey{ledger.KeyLog: &cfg.LogKey, ledger.KeyCosigning: &cfg.CosigningKey, ledger.KeyBlock: &cfg.BlockKey} {
-		signer, err := ca.ReadSigner(filepath.Join(c.dir, "orgs", name, memberKeys[purpose]))
-		if err != nil {
-			return err
-		}
-		k, ok := signer.(ed25519.PrivateKey)
-		if !ok {
-			return fmt.Errorf("%s of %s is not an Ed25519 key", memberKeys[purpose], name)
-		}
-		*key = k
-	}
-	return nil
-}
-
-func (c *consortium) serve(n *node.Node, name, listen string) (*member, error) {
-	responder, err := c.newResponder(n, name)
-	if err != nil {
+func serve(n *node.Node, cfg memberConfig) (*member, error) {
+	responder := &responder{cfg: cfg, node: n}
+	if err := responder.renew(time.Now()); err != nil {
 		return nil, err
 	}
-	ledgerAPI := api.New(api.Config{Channel: c.set.Channel, Log: "0", Reader: n, Submit: n, Logger: c.log})
+	ledgerAPI := api.New(api.Config{Channel: cfg.set.Channel, Log: "0", Reader: n, Submit: n, Logger: cfg.log})
 	handler := routes{
 		{"/v1", ledgerAPI},
 		{"/log", ledgerAPI},
@@ -217,37 +283,54 @@ func (c *consortium) serve(n *node.Node, name, listen string) (*member, error) {
 		{"/healthz", health(n)},
 		{"/metrics", metrics(n)},
 	}
-	l, err := net.Listen("tcp", listen)
+	l, err := net.Listen("tcp", cfg.listen)
 	if err != nil {
 		return nil, usage{err}
 	}
-	m := &member{name: name, node: n, url: "http://" + l.Addr().String(), done: make(chan error, 1)}
+	m := &member{name: cfg.name, node: n, url: "http://" + l.Addr().String(), done: make(chan error, 1)}
 	m.server = &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 20 * time.Second,
 		WriteTimeout: 120 * time.Second, IdleTimeout: 120 * time.Second, MaxHeaderBytes: 64 << 10,
-		ErrorLog: slog.NewLogLogger(c.log.Handler(), slog.LevelWarn)}
+		ErrorLog: slog.NewLogLogger(cfg.log.Handler(), slog.LevelWarn)}
 	go func() { m.done <- m.server.Serve(l) }()
 	return m, nil
 }
 
-func (c *consortium) newResponder(n *node.Node, name string) (*ocsp.Responder, error) {
-	key, err := ca.ReadSigner(filepath.Join(c.dir, "orgs", name, memberKeys[ledger.KeyResponder]))
-	if err != nil {
-		return nil, err
-	}
-	spki, err := ca.SPKI(key.Public())
-	if err != nil {
-		return nil, err
-	}
-	ders, err := readResponders(filepath.Join(c.dir, responderName))
-	if err != nil {
-		return nil, err
-	}
-	for i, m := range c.set.Members {
-		if m.Name == name && bytes.Equal(spki, m.Keys[ledger.KeyResponder]) {
-			return ocsp.New(ocsp.Config{Source: ocsp.LedgerSource{Reader: n}, Key: key, Certificate: ders[i], Prefix: "/ocsp", Now: time.Now, Log: c.log})
+// responder answers OCSP. A node may run longer than a responder certificate lasts, so it looks at it every hour.
+type responder struct {
+	cfg  memberConfig
+	node *node.Node
+
+	mu      sync.Mutex // guards what follows
+	current *ocsp.Responder
+	der     []byte // its certificate
+	again   time.Time
+}
+
+func (r *responder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	r.mu.Lock()
+	if now := time.Now(); now.After(r.again) {
+		if err := r.renew(now); err != nil {
+			r.cfg.log.Warn("renewing the OCSP responder certificate", "err", err)
 		}
 	}
-	return nil, fmt.Errorf("the responder key of %s is not the member set's", name)
+	current := r.current
+	r.mu.Unlock()
+	current.ServeHTTP(w, req)
+}
+
+// renew needs the lock, once r is shared.
+func (r *responder) renew(now time.Time) error {
+	r.again = now.Add(time.Hour)
+	der, err := r.cfg.certificate(now)
+	if err != nil || bytes.Equal(der, r.der) {
+		return err
+	}
+	next, err := ocsp.New(ocsp.Config{Source: ocsp.LedgerSource{Reader: r.node}, Key: r.cfg.keys.responder, Certificate: der, Prefix: "/ocsp", Now: time.Now, Log: r.cfg.log})
+	if err != nil {
+		return err
+	}
+	r.current, r.der = next, der
+	return nil
 }
 
 // stop takes no new requests, lets the ones at hand end, then closes the node.
