@@ -179,8 +179,8 @@ func (m *Machine) sign(now ledger.Millis) []Output {
 	}
 	c := s.Channel()
 	fresh := m.memory == nil || s.Size() > m.memory.Size
-	if !fresh && (s.Size() < m.memory.Size || (m.signedAt != 0 && now < m.signedAt+m.cfg.Resign)) {
-		return nil // memory larger than this tree: do not sign, go on; or not due yet
+	if !fresh && (s.Size() < m.memory.Size || !m.due(now)) {
+		return nil // memory larger than this tree: do not sign, go on
 	}
 	t := uint64(now / 1000)
 	if m.memory != nil {
@@ -190,17 +190,21 @@ func (m *Machine) sign(now ledger.Millis) []Output {
 	return []Output{Sign{Statement{Log: c.Log, Height: c.Height, Size: s.Size(), Root: s.Root(), Header: c.Header, Time: t}}}
 }
 
-// newest is the newest state whose block time is not too far ahead of this node's clock.
+// due says that the last signature is to be renewed. A clock that was set back since then says nothing about how old
+// that is.
+func (m *Machine) due(now ledger.Millis) bool {
+	return m.signedAt == 0 || now < m.signedAt || now >= m.signedAt+m.cfg.Resign
+}
+
+// newest is the newest state whose block time is not too far ahead of this node's clock; nil when there is none. What is
+// final is no exception: the others' clocks agreed to it, this node would date it before its block.
 func (m *Machine) newest(now ledger.Millis) *state.State {
-	for _, p := range slices.Backward(m.pending) {
-		if p.Block.Header.Time <= now+ledger.MaxTimeAhead {
-			return p.State
+	for _, s := range slices.Backward(m.states()) {
+		if s.Size() > 0 && s.Channel().Time <= now+ledger.MaxTimeAhead {
+			return s
 		}
 	}
-	if m.final.Size() == 0 {
-		return nil
-	}
-	return m.final
+	return nil
 }
 
 func (m *Machine) remembered(s Signed) []Output {

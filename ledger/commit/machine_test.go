@@ -640,6 +640,42 @@ func TestResign(t *testing.T) {
 	if d.memory.Time != at || d.memory.Height != 1 {
 		t.Errorf("height %d at time %d", d.memory.Height, d.memory.Time)
 	}
+	// A clock that was an hour ahead when it signed, set right: renewals go on at once, and every 30 s.
+	d.now = first + 3_600_000
+	d.step(commit.Tick{})
+	d.reset()
+	for i := range 3 {
+		d.now = first + 200_000 + ledger.Millis(i)*30_000
+		d.step(commit.Tick{}, commit.Tick{})
+		if len(d.asked) != 1+i {
+			t.Fatalf("%d renewals %d periods after the clock was set right", len(d.asked), i)
+		}
+	}
+}
+
+// TestFinalAhead: what the others made final, a node with a slow clock does not date before its block.
+func TestFinalAhead(t *testing.T) {
+	w := newWorld(t, 4)
+	d := w.start(0, nil)
+	d.step(commit.Tick{})
+	d.step(commit.Deliver{Block: w.on(w.states[0], d.now+ledger.MaxTimeAhead+60_000, 1, "ACME-1"), Index: 1})
+	cp := d.m.Head()
+	for i := 1; i <= 3; i++ {
+		d.step(w.cosign(i, tlog.Checkpoint{Origin: w.policy.Origin, Size: cp.Size(), Root: cp.Root()}, d.now+60_000))
+	}
+	if d.height() != 1 {
+		t.Fatal("a quorum of the others does not make it final")
+	}
+	d.now += 59_999
+	d.step(commit.Tick{})
+	if slices.ContainsFunc(d.asked, func(s commit.Statement) bool { return s.Height == 1 }) {
+		t.Fatal("signed a final block 10.001 s ahead")
+	}
+	d.now++
+	d.step(commit.Tick{})
+	if !slices.ContainsFunc(d.asked, func(s commit.Statement) bool { return s.Height == 1 }) {
+		t.Fatal("not signed when its time came")
+	}
 }
 
 // TestRefreshByPeers: newer cosignatures of peers on the final checkpoint are published; fewer than a quorum never are.

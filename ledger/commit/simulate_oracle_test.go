@@ -99,8 +99,7 @@ func (o *oracle) started(m *simMember) {
 func (o *oracle) asked(m *simMember, out commit.Output) {
 	switch x := out.(type) {
 	case commit.Sign:
-		// What is final, a quorum's clocks agreed to.
-		if h := x.Statement.Height; h > uint64(o.w.to) || h > m.m.Final().Channel().Height && o.w.h.channel[h].Time > m.clock()+ledger.MaxTimeAhead {
+		if h := x.Statement.Height; h > uint64(o.w.to) || o.w.h.channel[h].Time > m.clock()+ledger.MaxTimeAhead {
 			o.fail("%s is to sign height %d before its time", name(m.id), x.Statement.Height)
 		}
 	case commit.Repool:
