@@ -90,6 +90,7 @@ func makeData(out io.Writer, config string, rejoin bool) error {
 
 // runMember runs a member until the context ends.
 func runMember(ctx context.Context, cfg memberConfig, out io.Writer) error {
+	shareProcessors(1)
 	m, err := startMember(ctx, cfg)
 	switch {
 	case err == nil:

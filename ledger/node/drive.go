@@ -132,9 +132,6 @@ func (n *Node) finalise(o commit.Finalise) (commit.Input, error) {
 	}
 	n.setFinal(last.State)
 	// A crash here: the checkpoint file is rewritten from the batch.
-	if err := n.writeCheckpoint(note); err != nil {
-		return nil, err
-	}
 	if err := n.publish(note, last.State); err != nil {
 		return nil, err
 	}
@@ -169,9 +166,6 @@ func (n *Node) refresh(o commit.Refresh) error {
 			return err
 		}
 	}
-	if err := n.writeCheckpoint(note); err != nil {
-		return err
-	}
 	return n.publish(note, st)
 }
 
@@ -179,8 +173,16 @@ func (n *Node) note(cp tlog.Checkpoint, cosigners []tlog.Signature) []byte {
 	return tlog.FormatNote(cp, append([]tlog.Signature{tlog.SignCheckpoint(cp, n.policy.Origin, n.cfg.LogKey)}, cosigners...))
 }
 
-func (n *Node) writeCheckpoint(note []byte) error {
-	return durable.Replace(n.cfg.FS, path.Join(n.cfg.Dir, layout.Log(0), layout.Checkpoint), note)
+// idle does what nobody waits for: it writes the newest checkpoint to its file, for those who copy the log's directory.
+// The file is a copy of what the index has, or an earlier one with the same promise; the next start puts it right.
+func (n *Node) idle() {
+	if n.unwritten == nil || n.failed() != nil {
+		return
+	}
+	if err := durable.Replace(n.cfg.FS, path.Join(n.cfg.Dir, layout.Log(0), layout.Checkpoint), n.unwritten); err != nil {
+		n.cfg.Log.Error("the node stops", "err", n.fail(err))
+	}
+	n.unwritten = nil
 }
 
 // publish shows readers a new checkpoint.
@@ -201,7 +203,7 @@ func (n *Node) publish(note []byte, st *state.State) error {
 	if old == nil {
 		close(n.ready)
 	}
-	n.lastNote = note
+	n.lastNote, n.unwritten = note, note
 	if old != nil {
 		old.release()
 	}

@@ -95,13 +95,14 @@ type Node struct {
 	looping bool          // the loop was started
 	ticked  chan struct{} // one token: look at the time again
 
-	machine  *commit.Machine
-	devices  *limiter
-	lastNote []byte
-	cleared  bool   // the peers were asked whether the directory was rolled back: it may sign
-	rejoins  bool   // the directory was wiped, and nothing is signed since
-	noEffect bool   // the block at hand changed nothing
-	stuckAt  uint64 // height of the oldest block that was not final at the last tick
+	machine   *commit.Machine
+	devices   *limiter
+	lastNote  []byte
+	unwritten []byte // the newest checkpoint, while its file is older
+	cleared   bool   // the peers were asked whether the directory was rolled back: it may sign
+	rejoins   bool   // the directory was wiped, and nothing is signed since
+	noEffect  bool   // the block at hand changed nothing
+	stuckAt   uint64 // height of the oldest block that was not final at the last tick
 
 	mu      sync.Mutex // guards what follows
 	view    *view
@@ -394,10 +395,6 @@ func (n *Node) openMachine(st *state.State, f *layout.Final, memory *commit.Sign
 	if len(f.Checkpoint) == 0 {
 		return nil // published with the first quorum
 	}
-	// The file may be older than the batch: a crash came between.
-	if err := n.writeCheckpoint(f.Checkpoint); err != nil {
-		return err
-	}
 	return n.publish(f.Checkpoint, st)
 }
 
@@ -459,6 +456,13 @@ func (n *Node) loop() {
 		select {
 		case f := <-n.work:
 			f()
+			continue
+		default:
+		}
+		n.idle()
+		select {
+		case f := <-n.work:
+			f()
 		case <-tick.C:
 			if !n.cleared {
 				continue
@@ -468,7 +472,9 @@ func (n *Node) loop() {
 			}
 			n.hurry()
 			n.tock()
+			n.idle() // under load there is no other moment
 		case <-n.quit:
+			n.idle()
 			return
 		}
 	}

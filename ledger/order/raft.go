@@ -58,6 +58,7 @@ type Raft struct {
 	transport *transport
 	raft      *raft.Raft
 	notify    chan bool
+	ordered   chan struct{}   // one token: a block is committed and about to be delivered
 	ctx       context.Context // ends with Close
 	cancel    context.CancelFunc
 	leading   sync.WaitGroup
@@ -91,7 +92,7 @@ func NewRaft(cfg RaftConfig) *Raft {
 	if cfg.Snapshot == 0 {
 		cfg.Snapshot = 512
 	}
-	r := &Raft{cfg: cfg, pool: NewPool(cfg.Pool), notify: make(chan bool)}
+	r := &Raft{cfg: cfg, pool: NewPool(cfg.Pool), notify: make(chan bool), ordered: make(chan struct{}, 1)}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	return r
 }

@@ -67,11 +67,6 @@ func (r *Raft) lead(ctx context.Context) {
 			}
 			return
 		}
-		if r.pool.Bytes() == 0 {
-			// Followers learn with the next entry that the block is committed; without this they would wait for the
-			// idle timer.
-			r.raft.Barrier(barrier)
-		}
 	}
 }
 
@@ -82,13 +77,21 @@ func (r *Raft) commit(ctx context.Context, block []byte) error {
 	go func() { done <- f.Error() }()
 	stuck := time.NewTimer(r.cfg.Stuck)
 	defer stuck.Stop()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-stuck.C:
-		return errors.New("too few members take its blocks")
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-r.ordered:
+			if r.pool.Bytes() == 0 {
+				// Followers learn with the next entry that the block is committed; without this they would wait for
+				// the idle timer. They need not wait until it is executed here.
+				r.raft.Barrier(barrier)
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-stuck.C:
+			return errors.New("too few members take its blocks")
+		}
 	}
 }
 
@@ -126,6 +129,10 @@ func (r *Raft) deliver(o Ordered) error {
 	}
 	if o.Height <= r.app.Last().Height {
 		return nil
+	}
+	select {
+	case r.ordered <- struct{}{}:
+	default: // nobody leads here, or the leader knows
 	}
 	_, err := r.app.Deliver(r.ctx, o)
 	if errors.Is(err, ErrNoEffect) {
