@@ -472,3 +472,17 @@ func TestStatusBits(t *testing.T) {
 		}
 	}
 }
+
+// TestIsEpoch: the shortcut agrees with the parser, for each kind.
+func TestIsEpoch(t *testing.T) {
+	for _, raw := range [][]byte{(&ledger.TxLeaf{}).Encode(), (&ledger.OpLeaf{}).Encode(), (&ledger.Epoch{}).Encode()} {
+		e, err := ledger.ParseEntry(raw)
+		want := err == nil && e.Epoch != nil
+		if err != nil {
+			t.Log(err)
+		}
+		if got := ledger.IsEpoch(raw); got != want {
+			t.Errorf("%x: %v", raw[:4], got)
+		}
+	}
+}

@@ -184,6 +184,11 @@ func ParseEntry(raw []byte) (*Entry, error) {
 	return e, nil
 }
 
+// IsEpoch says whether a leaf that parses is an epoch entry, at no cost: the encoding leaves one way to begin one.
+func IsEpoch(raw []byte) bool {
+	return len(raw) > 3 && raw[0] == 0x83 && raw[1] == 1 && raw[2] == byte(KindEpoch)
+}
+
 // check holds an entry to the limits that its encoding cannot express.
 func (e *Entry) check() error {
 	switch {

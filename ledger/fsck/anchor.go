@@ -16,10 +16,20 @@ const checkpointName = "log/0/" + layout.Checkpoint
 // anchor finds the size and root that the log must have: what a quorum cosigned, as the index remembers it, else as
 // the checkpoint file has it.
 func (c *checker) anchor() {
-	c.checkCheckpoint()
 	f := c.final
+	var v *tlog.Verified
+	var err error
 	if f != nil && len(f.Checkpoint) > 0 && c.policy != nil {
-		v, err := c.verify(f.Checkpoint)
+		v, err = c.verify(f.Checkpoint)
+	}
+	catching := v != nil && f.Size < v.Size
+	c.checkCheckpoint(catching)
+	if v != nil || err != nil {
+		if catching {
+			c.note(layout.Index, "is at size %d of %d: the node was stopped while it caught up, and goes on at the next start", f.Size, v.Size)
+			c.want = anchor{f.Size, f.Root, "the final record in the index", true}
+			return
+		}
 		if err == nil {
 			c.want = anchor{v.Size, v.Root, "the cosigned checkpoint in the index", true}
 			return
@@ -70,12 +80,12 @@ func (c *checker) verify(note []byte) (*tlog.Verified, error) {
 }
 
 // checkCheckpoint verifies the checkpoint file by itself.
-func (c *checker) checkCheckpoint() {
+func (c *checker) checkCheckpoint(catching bool) {
 	if _, ok := c.files[checkpointName]; !ok {
 		switch {
 		case c.final != nil && len(c.final.Checkpoint) == 0: // before the first start
-		case c.final != nil && c.final.Height == 0:
-			c.note(checkpointName, "is missing, as a crash in the first start leaves it; the index has it")
+		case c.final != nil && (c.final.Height == 0 || catching || c.rejoins()):
+			c.note(checkpointName, "is missing; the next start writes it")
 		default:
 			c.differs(checkpointName, "is missing")
 		}
@@ -91,6 +101,12 @@ func (c *checker) checkCheckpoint() {
 		return
 	}
 	c.file = v
+}
+
+// rejoins says that the directory was made for a member that lost its own, and has not signed since.
+func (c *checker) rejoins() bool {
+	_, ok := c.files[layout.Rejoin]
+	return ok
 }
 
 // checkLog reads the whole log: trees, chain, state.
@@ -177,7 +193,7 @@ func (c *checker) checkFinal() {
 // checkMemory reads the signer memory and verifies the signature in it.
 func (c *checker) checkMemory() {
 	if _, ok := c.files[layout.Signer]; !ok {
-		if _, rejoins := c.files[layout.Rejoin]; rejoins {
+		if c.rejoins() {
 			return
 		}
 		if c.final == nil || len(c.final.Checkpoint) > 0 || c.file != nil {

@@ -57,7 +57,7 @@ type Final struct {
 	Index      uint64      `cbor:"5,keyasint"` // the orderer's
 	View       uint64      `cbor:"6,keyasint"`
 	Header     ledger.Hash `cbor:"7,keyasint"`
-	Checkpoint []byte      `cbor:"8,keyasint"` // cosigned by a quorum; empty only while genesis awaits its first
+	Checkpoint []byte      `cbor:"8,keyasint"` // cosigned by a quorum; of a larger tree while catching up; empty while genesis awaits its first
 }
 
 // ParseFinal decodes the final record.

@@ -79,7 +79,7 @@ func (c *Cluster) config(name string) node.Config {
 	log := slog.New(slog.NewTextHandler(testWriter{c.t, name}, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	return node.Config{FS: vfs.Default, Dir: c.Dir(name), Genesis: c.C.Genesis, Member: name, LogKey: c.C.Key(name + "/log"),
 		CosigningKey: c.C.Key(name + "/cosigning"), BlockKey: c.C.Key(name + "/block"), Now: c.Now, Log: log,
-		Tick: 100 * time.Millisecond, Heartbeat: c.Heartbeat, Entries: c.Entries}
+		Tick: 100 * time.Millisecond, Heartbeat: c.Heartbeat, Entries: c.Entries, Part: 3}
 }
 
 // testWriter sends a node's warnings to the test's log, while the test runs.

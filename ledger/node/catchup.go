@@ -60,36 +60,77 @@ func (n *Node) levelUp(ctx context.Context) {
 	}
 }
 
+// source is a log somewhere else: a checkpoint of it, and its tiles. It is believed in nothing.
+type source struct {
+	note   []byte
+	target *tlog.Verified // what the note says, by the policy
+	tiles  tlog.TileReader
+}
+
+// part is a run of whole blocks of a source, and the proof that it is on the log that a quorum cosigned.
+type part struct {
+	from   *state.State
+	leaves [][]byte
+	proof  []tlog.Hash // from the part's end to the checkpoint; nil at its end
+}
+
+// A part ends with the block in which it reaches one of these, so that a gap of any size takes a bounded memory: some
+// hundred MiB with what fold makes of it.
+const (
+	defaultPart = 1 << 15 // leaves
+	partBytes   = 32 << 20
+)
+
 // catchUp brings this node to the peer's newest checkpoint.
 func (n *Node) catchUp(ctx context.Context, peer string) error {
 	note, err := n.exchange.do(ctx, "GET", peer, pathHead, nil, 64<<10)
 	if err != nil {
 		return err
 	}
-	target, err := n.policy.Verify(note)
-	if err != nil {
+	src := &source{note: note, tiles: peerTiles{ctx, n.exchange, peer}}
+	if src.target, err = n.policy.Verify(note); err != nil {
 		return fmt.Errorf("its checkpoint: %w", err)
 	}
-	var from *state.State
-	if err := n.run(ctx, func() error { from = n.machine.Final(); return nil }); err != nil {
-		return err
+	for {
+		var from *state.State
+		if err := n.run(ctx, func() error { from = n.machine.Final(); return nil }); err != nil {
+			return err
+		}
+		if src.target.Size <= from.Size() {
+			return nil
+		}
+		p, err := src.next(from, n.cfg.Part)
+		if err != nil {
+			return err
+		}
+		if err := n.run(ctx, func() error { return n.adopt(src, p) }); err != nil {
+			return err
+		}
 	}
-	if target.Size <= from.Size() {
-		return nil
-	}
-	leaves, err := n.fetchLeaves(ctx, peer, from.Size(), target.Size)
-	if err != nil {
-		return err
-	}
-	return n.run(ctx, func() error { return n.adopt(from, leaves, note, target) })
 }
 
-// fetchLeaves takes the leaves [from, to) out of a peer's bundles.
-func (n *Node) fetchLeaves(ctx context.Context, peer string, from, to uint64) ([][]byte, error) {
-	var out [][]byte
-	for at := from; at < to; {
-		tile, _ := tlog.TileAt(tlog.EntriesLevel, at/tlog.TileWidth, to)
-		data, err := n.exchange.do(ctx, "GET", peer, "/peer/1/"+tile.Path(), nil, maxBundle)
+// peerTiles are a peer's.
+type peerTiles struct {
+	ctx  context.Context
+	x    *exchange
+	peer string
+}
+
+// ReadTile implements tlog.TileReader.
+func (t peerTiles) ReadTile(tile tlog.Tile) ([]byte, error) {
+	return t.x.do(t.ctx, "GET", t.peer, "/peer/1/"+tile.Path(), nil, maxBundle)
+}
+
+// next takes the leaves after a state, as many as make a part.
+func (s *source) next(from *state.State, most int) (*part, error) {
+	if most == 0 {
+		most = defaultPart
+	}
+	var leaves [][]byte
+	whole, bytes := 0, 0 // leaves up to the last block's end
+	for at := from.Size(); at < s.target.Size && (whole == 0 || len(leaves) < most && bytes < partBytes); {
+		tile, _ := tlog.TileAt(tlog.EntriesLevel, at/tlog.TileWidth, s.target.Size)
+		data, err := s.tiles.ReadTile(tile)
 		if err != nil {
 			return nil, fmt.Errorf("bundle %d: %w", tile.Index, err)
 		}
@@ -97,56 +138,99 @@ func (n *Node) fetchLeaves(ctx context.Context, peer string, from, to uint64) ([
 		if err != nil || len(entries) != tile.Width {
 			return nil, errors.Join(fmt.Errorf("bundle %d has %d entries, not %d", tile.Index, len(entries), tile.Width), err)
 		}
-		out = append(out, entries[at%tlog.TileWidth:]...)
+		for _, raw := range entries[at%tlog.TileWidth:] {
+			leaves, bytes = append(leaves, raw), bytes+len(raw)
+			if bytes > 2*partBytes {
+				return nil, fmt.Errorf("a block of more than %d bytes", partBytes)
+			}
+			if ledger.IsEpoch(raw) {
+				whole = len(leaves)
+			}
+		}
 		at = tile.Index*tlog.TileWidth + uint64(tile.Width)
 	}
-	return out, nil
+	if whole == 0 {
+		return nil, errors.New("the leaves do not end with a block")
+	}
+	p := &part{from: from, leaves: leaves[:whole]}
+	end := from.Size() + uint64(whole)
+	var err error
+	if p.proof, err = tlog.ConsistencyProof(s.tiles, end, s.target.Size); err != nil {
+		return nil, fmt.Errorf("from leaf %d on: %w", end, err)
+	}
+	return p, nil
 }
 
-// adopt folds leaves onto the final state and makes the result final, on the loop. Until the root is compared with the
-// cosigned one, nothing of it is believed or written.
-func (n *Node) adopt(from *state.State, leaves [][]byte, note []byte, target *tlog.Verified) error {
+// fold makes states of a part, and believes them only if the last is on the log that a quorum cosigned.
+func (s *source) fold(p *part) ([]*commit.Pending, error) {
+	blocks, err := fold(p.from, p.leaves)
+	if err != nil {
+		return nil, err
+	}
+	last := blocks[len(blocks)-1].State
+	if err := tlog.VerifyConsistency(p.proof, last.Size(), s.target.Size, last.Root(), s.target.Root); err != nil {
+		return nil, fmt.Errorf("the leaves fold to another log than a quorum cosigned at size %d: %w", s.target.Size, err)
+	}
+	return blocks, nil
+}
+
+// final is the record of a part's end. Its checkpoint may be of a larger tree: then the node is in the midst of catching
+// up, and shows readers nothing newer until it is there.
+func (s *source) final(last *state.State) *layout.Final {
+	ch := last.Channel()
+	return &layout.Final{Version: 1, Height: ch.Height, Size: last.Size(), Root: last.Root(), Index: ch.Height, View: ch.View, Header: ch.Header,
+		Checkpoint: s.note}
+}
+
+// adopt folds a part onto the final state and makes the result final, on the loop. Nothing of it is written before it is
+// believed.
+func (n *Node) adopt(src *source, p *part) error {
 	if err := n.failed(); err != nil {
 		return err
 	}
-	if n.machine.Final() != from {
+	if n.machine.Final() != p.from {
 		return nil // final moved on meanwhile
 	}
 	if why := n.machine.Divergence(); why != nil {
 		return fmt.Errorf("diverged: %w", why)
 	}
-	blocks, err := fold(from, leaves)
+	blocks, err := src.fold(p)
 	if err != nil {
 		return err
 	}
 	last := blocks[len(blocks)-1].State
-	if last.Size() != target.Size || last.Root() != target.Root {
-		return fmt.Errorf("the leaves fold to another root than a quorum cosigned at size %d", target.Size)
-	}
 	memory := n.machine.Memory()
-	if memory != nil && memory.Size <= last.Size() && !signedOn(*memory, from, blocks) {
+	if memory != nil && memory.Size <= last.Size() && !signedOn(*memory, p.from, blocks) {
 		n.cfg.Log.Error("DIVERGED: this member signed another log than a quorum cosigned", "size", memory.Size)
 		return n.fail(fmt.Errorf("this member signed another root at size %d than a quorum: diverged", memory.Size))
 	}
-	if err := n.tiles.append(leaves); err != nil {
+	f := src.final(last)
+	if err := n.keep(blocks, p.leaves, f); err != nil {
 		return n.fail(err)
-	}
-	// A crash here: bytes beyond the index's size, as in finalise.
-	ch := last.Channel()
-	f := &layout.Final{Version: 1, Height: ch.Height, Size: target.Size, Root: target.Root, Index: ch.Height, View: ch.View, Header: ch.Header, Checkpoint: note}
-	if err := n.store.commit(blocks, f); err != nil {
-		return n.fail(err)
-	}
-	for _, b := range blocks {
-		b.State.Detach()
 	}
 	// The overlay is dropped with the old machine; what it held is final, or comes again from the orderer.
 	if err := n.openMachine(last, f, memory); err != nil {
 		return n.fail(err)
 	}
-	n.cfg.Log.Info("caught up", "height", ch.Height, "size", target.Size)
+	n.cfg.Log.Info("caught up", "height", f.Height, "size", f.Size, "of", src.target.Size)
 	n.answerRecorded()
 	return n.step(commit.Tick{})
+}
+
+// keep makes a part durable.
+func (n *Node) keep(blocks []*commit.Pending, leaves [][]byte, f *layout.Final) error {
+	if err := n.tiles.append(leaves); err != nil {
+		return err
+	}
+	// A crash here: bytes beyond the index's size, as in finalise.
+	if err := n.store.commit(blocks, f); err != nil {
+		return err
+	}
+	// A crash here: the node starts at the part's end, and catches up from there.
+	for _, b := range blocks {
+		b.State.Detach()
+	}
+	return nil
 }
 
 // fold makes states of leaves, one a block.
@@ -154,13 +238,10 @@ func fold(from *state.State, leaves [][]byte) ([]*commit.Pending, error) {
 	var blocks []*commit.Pending
 	st, begin := from, 0
 	for i, l := range leaves {
-		e, err := ledger.ParseEntry(l)
-		if err != nil {
-			return nil, fmt.Errorf("leaf %d: %w", from.Size()+uint64(i), err)
-		}
-		if e.Epoch == nil {
+		if !ledger.IsEpoch(l) {
 			continue
 		}
+		var err error
 		if st, err = state.Fold(st, leaves[begin:i+1]); err != nil {
 			return nil, fmt.Errorf("the block that ends at leaf %d: %w", from.Size()+uint64(i), err)
 		}

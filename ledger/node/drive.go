@@ -206,8 +206,10 @@ func (n *Node) publish(note []byte, st *state.State) error {
 	n.lastNote, n.unwritten = note, note
 	if old != nil {
 		old.release()
+	} else {
+		n.idle() // from here on there is a checkpoint file
 	}
-	return nil
+	return n.failed()
 }
 
 // acquire returns the newest view; release it.

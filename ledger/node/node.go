@@ -55,6 +55,9 @@ type Config struct {
 	// Entries of the orderer's log after which it is cut; default 512. A member that lags further catches up by tiles.
 	Entries uint64
 
+	// Part is how many leaves are caught up with, or restored, at a time; default 32,768. Memory grows with it.
+	Part int
+
 	// Rejoin is for Init: the member runs elsewhere no more, has lost its directory and keeps its keys. Until it has heard
 	// from enough peers what its keys signed, and has caught up, it neither signs nor votes. Danger: where a copy of it
 	// still runs, no rejoin is safe; rotate its keys.
@@ -204,30 +207,39 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	return n, nil
 }
 
-func (n *Node) open(ctx context.Context) error {
+// openDirectory locks the directory and opens the index, the tiles and the state in it.
+func (n *Node) openDirectory() (*state.State, *layout.Final, error) {
 	x, err := executeGenesis(n.cfg.Genesis)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	if ok, err := durable.Exists(n.cfg.FS, path.Join(n.cfg.Dir, layout.Genesis)); err != nil || !ok {
-		return errors.Join(ErrNotInitialised, err)
+		return nil, nil, errors.Join(ErrNotInitialised, err)
 	}
 	if n.lock, err = n.cfg.FS.Lock(path.Join(n.cfg.Dir, layout.Lock)); err != nil {
-		return fmt.Errorf("another process uses it: %w", err)
+		return nil, nil, fmt.Errorf("another process uses it: %w", err)
 	}
 	if n.store, err = openStore(n.cfg.FS, n.cfg.Dir, n.cfg.Log); err != nil {
-		return err
+		return nil, nil, err
 	}
 	f, err := n.store.final()
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	if f == nil {
-		return ErrNotInitialised
+		return nil, nil, ErrNotInitialised
 	}
 	st, err := n.openState(x.State.Channel().Channel, f)
+	return st, f, err
+}
+
+func (n *Node) open(ctx context.Context) error {
+	st, f, err := n.openDirectory()
 	if err != nil {
 		return err
+	}
+	if len(n.members.Members) > 1 && n.cfg.Network != nil {
+		n.exchange = newExchange(n, n.cfg.Network.Client())
 	}
 	if err := n.openSigner(st, f); err != nil {
 		return err
@@ -332,9 +344,6 @@ func (n *Node) openState(channel ledger.Hash, f *layout.Final) (*state.State, er
 		return nil, err
 	}
 	n.policy = n.members.Policy(st.Channel().Log)
-	if len(n.members.Members) > 1 && n.cfg.Network != nil {
-		n.exchange = newExchange(n, n.cfg.Network.Client())
-	}
 	return st, nil
 }
 
@@ -366,20 +375,22 @@ func (n *Node) openSigner(st *state.State, f *layout.Final) error {
 
 func (n *Node) openMachine(st *state.State, f *layout.Final, memory *commit.Signed) error {
 	var cosigners []tlog.Signature
+	reached := false // the tree that the checkpoint is of; before genesis' checkpoint, and while catching up, it is not
 	if len(f.Checkpoint) > 0 {
 		v, err := n.policy.Verify(f.Checkpoint)
 		if err != nil {
 			return fmt.Errorf("the stored checkpoint: %w", err)
 		}
-		if v.Size != f.Size || v.Root != f.Root {
+		if v.Size < f.Size || v.Size == f.Size && v.Root != f.Root {
 			return errors.New("the stored checkpoint is of another tree")
 		}
+		reached = v.Size == f.Size
 		_, sigs, err := tlog.ParseNote(f.Checkpoint)
 		if err != nil {
 			return err
 		}
 		for _, s := range sigs {
-			if s.Name != n.policy.Origin {
+			if s.Name != n.policy.Origin && reached {
 				cosigners = append(cosigners, s)
 			}
 		}
@@ -392,8 +403,8 @@ func (n *Node) openMachine(st *state.State, f *layout.Final, memory *commit.Sign
 	}
 	n.machine = machine
 	n.setFinal(st)
-	if len(f.Checkpoint) == 0 {
-		return nil // published with the first quorum
+	if !reached {
+		return nil // published with the next quorum
 	}
 	return n.publish(f.Checkpoint, st)
 }
