@@ -137,9 +137,7 @@ func (r *Raft) start() error {
 	c.NotifyCh = r.notify
 	c.Logger = hclog.New(&hclog.LoggerOptions{Level: hclog.Error, Output: slogWriter{r.cfg.Log}, DisableTime: true})
 	var err error
-	r.store, err = raftboltdb.New(raftboltdb.Options{Path: filepath.Join(r.cfg.Dir, "raft.db"),
-		BoltOptions: &bbolt.Options{Timeout: time.Second, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType}})
-	if err != nil {
+	if r.store, err = openBolt(r.cfg.Dir); err != nil {
 		return err
 	}
 	snapshots, err := raft.NewFileSnapshotStoreWithLogger(r.cfg.Dir, 2, c.Logger)
@@ -177,6 +175,12 @@ func (r *Raft) start() error {
 	r.raft = engine
 	r.mu.Unlock()
 	return nil
+}
+
+// openBolt opens the store of entries, terms and votes.
+func openBolt(dir string) (*raftboltdb.BoltStore, error) {
+	return raftboltdb.New(raftboltdb.Options{Path: filepath.Join(dir, "raft.db"),
+		BoltOptions: &bbolt.Options{Timeout: time.Second, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType}})
 }
 
 // mute keeps a member that lost its log out of elections: its vote could elect a leader that lacks what it had helped to

@@ -1,0 +1,371 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/pprof"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/quorate-pki/quorate/ca"
+	"github.com/quorate-pki/quorate/ca/profile"
+	"github.com/quorate-pki/quorate/internal/reason"
+	"github.com/quorate-pki/quorate/ledger"
+	"github.com/quorate-pki/quorate/ledger/client"
+	"github.com/quorate-pki/quorate/ledger/order"
+	"github.com/quorate-pki/quorate/verify"
+)
+
+const (
+	benchBatch    = 800 // certificates a transaction: a block of about 400 KB
+	benchBatches  = 10  // transactions a turn
+	benchInFlight = 4   // of them at once
+)
+
+// publishBench is one run of `bench publish`.
+type publishBench struct {
+	members, preload, turns, samples int
+	profileFile                      string
+
+	ctx    context.Context
+	dir    string
+	log    io.Writer // progress
+	serial int       // of the newest device
+	begun  time.Time
+
+	consortium *consortium
+	channel    ledger.Hash
+	running    []*member
+	clients    []*client.Client // of each member
+	signer     ledger.Signer
+	profile    *bytes.Buffer
+	cpu        map[string]int64 // stage -> nanoseconds
+}
+
+func (b *publishBench) run() (r *publishFigures, err error) {
+	b.begun, b.cpu = time.Now(), map[string]int64{}
+	r = &publishFigures{Members: b.members, Cores: runtime.NumCPU(), Preloaded: b.preload}
+	if err := b.establish(); err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, stopAll(b.running)) }()
+	if err := b.throughput(r); err != nil {
+		return nil, fmt.Errorf("measuring throughput: %w", err)
+	}
+	r.ResidentMiB = residentMiB()
+	if err := b.latency(r); err != nil {
+		return nil, fmt.Errorf("measuring latency: %w", err)
+	}
+	return r, nil
+}
+
+func (b *publishBench) say(format string, args ...any) {
+	fmt.Fprintf(b.log, "%6.1fs  %s\n", time.Since(b.begun).Seconds(), fmt.Sprintf(format, args...))
+}
+
+// establish founds the consortium, fills it, and starts it.
+func (b *publishBench) establish() error {
+	g, err := readGenesisFile("", b.members)
+	if err != nil {
+		return err
+	}
+	for i := range g.Organisations {
+		if o := &g.Organisations[i]; o.LineKeys > 0 {
+			o.QuotaDay, o.QuotaTotal = 1e9, 1e9
+		}
+	}
+	dir := filepath.Join(b.dir, "consortium")
+	if err := found(dir, g, time.Now()); err != nil {
+		return err
+	}
+	if b.signer, _, err = readSigner(filepath.Join(dir, "orgs", "acme-cells", "line.key")); err != nil {
+		return err
+	}
+	if b.consortium, err = openConsortium(dir, quietLog()); err != nil {
+		return err
+	}
+	genesis, err := ledger.ParseBlock(b.consortium.genesis)
+	if err != nil {
+		return err
+	}
+	b.channel = genesis.Txs[0].ID
+	if err := b.fill(); err != nil {
+		return fmt.Errorf("filling the state: %w", err)
+	}
+	b.say("starting %s", count(b.members, "member"))
+	if b.running, err = b.consortium.start(b.ctx, "127.0.0.1:0"); err != nil {
+		return err
+	}
+	p, err := readPolicy(filepath.Join(dir, policyName))
+	if err != nil {
+		return err
+	}
+	for _, m := range b.running {
+		c, err := client.New(client.Config{Nodes: []string{m.url}, Policy: p})
+		if err != nil {
+			return err
+		}
+		b.clients = append(b.clients, c)
+	}
+	return nil
+}
+
+// devices issues certificates on all cores.
+func (b *publishBench) devices(n int) ([][]byte, error) {
+	p, _ := profile.ByName("small-cell")
+	ders, errs := make([][]byte, n), make([]error, runtime.NumCPU())
+	var wg sync.WaitGroup
+	for w := range errs {
+		wg.Go(func() {
+			for i := w; i < n && errs[w] == nil; i += len(errs) {
+				serial := fmt.Sprintf("ACME-%08d", b.serial+i+1)
+				key, err := ca.GenerateKey(profile.P256, rand.Reader)
+				if err == nil {
+					ders[i], err = ca.SelfIssue(ca.SelfIssueConfig{Profile: p, Key: key, Serial: serial, Organisation: "acme-cells",
+						DNSNames: []string{strings.ToLower(serial) + ".acme-cells.example"}, NotBefore: b.begun.Truncate(time.Second), Rand: rand.Reader})
+				}
+				errs[w] = err
+			}
+		})
+	}
+	wg.Wait()
+	b.serial += n
+	return ders, errors.Join(errs...)
+}
+
+// transaction publishes certificates.
+func (b *publishBench) transaction(ders [][]byte) ([]byte, error) {
+	tx := ledger.Tx{Channel: b.channel, Expiry: ledger.MillisOf(time.Now().Add(time.Hour))}
+	rand.Read(tx.Nonce[:])
+	var bodies [][]byte
+	for _, der := range ders {
+		bodies = append(bodies, ledger.EncodeBody(ledger.OpPublish, ledger.Publish{Profile: 1, Certificate: der}))
+	}
+	s, err := ledger.SignTx(tx, bodies, ledger.ForLedger, b.signer)
+	if err != nil {
+		return nil, err
+	}
+	return s.Encode(), nil
+}
+
+// submit sends a transaction to a member, again while it is busy, and demands that all of it is accepted.
+func (b *publishBench) submit(at int, raw []byte) (ledger.Result, error) {
+	for {
+		res, err := b.clients[at%len(b.clients)].Submit(b.ctx, raw)
+		if errors.Is(err, ledger.ErrBusy) {
+			select {
+			case <-time.After(10 * time.Millisecond):
+				continue
+			case <-b.ctx.Done():
+			}
+		}
+		for _, v := range res.Verdicts {
+			if v.Code != reason.Accepted {
+				return res, fmt.Errorf("a certificate was refused: %s", v.Code)
+			}
+		}
+		return res, err
+	}
+}
+
+// level waits until every member is final at a height.
+func (b *publishBench) level(height uint64) error {
+	for _, m := range b.running {
+		for {
+			h, err := m.node.Head(b.ctx)
+			if err != nil {
+				return err
+			}
+			if h.Height >= height {
+				break
+			}
+			select {
+			case <-time.After(time.Millisecond):
+			case <-b.ctx.Done():
+				return b.ctx.Err()
+			}
+		}
+	}
+	return nil
+}
+
+// throughput takes turns: limit, a load of transactions, limit.
+func (b *publishBench) throughput(r *publishFigures) error {
+	var rates, limits []float64
+	for turn := range b.turns + 1 {
+		var loads [][]byte
+		var sample [][]byte
+		for range benchBatches {
+			ders, err := b.devices(benchBatch)
+			if err != nil {
+				return err
+			}
+			raw, err := b.transaction(ders)
+			if err != nil {
+				return err
+			}
+			loads, sample = append(loads, raw), ders
+		}
+		runtime.GC() // of what was made for the turn; the members' own garbage is theirs
+		before, err := verifiedPerSecond(sample)
+		if err != nil {
+			return err
+		}
+		took, err := b.load(loads, turn > 0)
+		if err != nil {
+			return err
+		}
+		after, err := verifiedPerSecond(sample)
+		if err != nil {
+			return err
+		}
+		if turn == 0 {
+			continue // caches and connections
+		}
+		rate, limit := benchBatch*benchBatches/took.Seconds(), (before+after)/2/float64(b.members)
+		rates, limits, r.Ratios = append(rates, rate), append(limits, limit), append(r.Ratios, rate/limit)
+		b.say("turn %d of %d: %.0f certificates/s, limit %.0f, ratio %.2f", turn, b.turns, rate, limit, rate/limit)
+	}
+	r.PublishedPerSecond, r.LimitPerSecond, r.Ratio = median(rates), median(limits), median(slices.Clone(r.Ratios))
+	r.Stages = b.stages()
+	return nil
+}
+
+// load has transactions published, some at once, at members in turn, until all members are final.
+func (b *publishBench) load(loads [][]byte, profiled bool) (time.Duration, error) {
+	if profiled {
+		b.profile = new(bytes.Buffer)
+		if err := pprof.StartCPUProfile(b.profile); err != nil {
+			return 0, err
+		}
+	}
+	begin := time.Now()
+	next := make(chan int)
+	errs := make([]error, benchInFlight)
+	var top uint64
+	var mu sync.Mutex // of top
+	var wg sync.WaitGroup
+	for w := range errs {
+		wg.Go(func() {
+			for i := range next {
+				res, err := b.submit(i, loads[i])
+				errs[w] = errors.Join(errs[w], err)
+				mu.Lock()
+				top = max(top, res.Height)
+				mu.Unlock()
+			}
+		})
+	}
+	for i := range loads {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+	err := errors.Join(errs...)
+	if err == nil {
+		err = b.level(top)
+	}
+	took := time.Since(begin)
+	if profiled {
+		pprof.StopCPUProfile()
+		err = errors.Join(err, b.attribute())
+	}
+	return took, err
+}
+
+// verifiedPerSecond is how many certificates all cores parse and verify in a second.
+func verifiedPerSecond(ders [][]byte) (float64, error) {
+	cores := runtime.NumCPU()
+	errs := make([]error, cores)
+	begin := time.Now()
+	var wg sync.WaitGroup
+	for w := range cores {
+		wg.Go(func() {
+			for _, der := range ders {
+				cert, err := profile.Parse(der)
+				if err == nil {
+					err = cert.CheckSelfSignature()
+				}
+				if err != nil {
+					errs[w] = err
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return float64(cores*len(ders)) / time.Since(begin).Seconds(), errors.Join(errs...)
+}
+
+// latency takes turns: one commit of bare raft, one certificate on the idle consortium. Receipts are verified by the way.
+func (b *publishBench) latency(r *publishFigures) error {
+	bare, err := order.NewBaseline(filepath.Join(b.dir, "raft"), b.members)
+	if err != nil {
+		return err
+	}
+	defer bare.Close()
+	ders, err := b.devices(b.samples + 1)
+	if err != nil {
+		return err
+	}
+	policy := b.consortium.set.Policy(0)
+	var commits, receipts, checks []time.Duration
+	for i, der := range ders {
+		raw, err := b.transaction([][]byte{der})
+		if err != nil {
+			return err
+		}
+		begin := time.Now()
+		if err := bare.Commit(raw); err != nil {
+			return err
+		}
+		commit := time.Since(begin)
+		begin = time.Now()
+		res, err := b.submit(i, raw)
+		if err != nil {
+			return err
+		}
+		receipt, err := b.clients[i%len(b.clients)].Receipt(b.ctx, res.Verdicts[0].Leaf)
+		if err != nil {
+			return err
+		}
+		whole := time.Since(begin)
+		begin = time.Now()
+		if _, err := verify.Receipt(policy, receipt, der); err != nil {
+			return err
+		}
+		check := time.Since(begin)
+		if err := b.level(res.Height); err != nil {
+			return err
+		}
+		if i > 0 {
+			commits, receipts, checks = append(commits, commit), append(receipts, whole), append(checks, check)
+			r.ReceiptBytes = len(receipt)
+		}
+	}
+	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+	r.ReceiptLatencyMS, r.RaftCommitMS, r.ReceiptVerifyUS = ms(median(receipts)), ms(median(commits)), ms(median(checks))*1000
+	r.ReceiptLatencyP90MS = ms(receipts[len(receipts)*9/10])
+	r.ReceiptLatencyRatio = r.ReceiptLatencyMS / r.RaftCommitMS
+	return nil
+}
+
+// residentMiB is the memory that this process has in RAM; 0 where the system does not tell.
+func residentMiB() float64 {
+	data, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(data), "VmRSS:")
+	kb, _ := strconv.ParseFloat(strings.TrimSpace(strings.SplitN(rest, "kB", 2)[0]), 64)
+	return kb / 1024
+}
