@@ -17,8 +17,9 @@ import (
 
 func newBench() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "bench",
-		Short: "Measure this build on this machine, against what the machine can do",
+		Use:     "bench",
+		Short:   "Measure this build on this machine, against what the machine can do",
+		Example: "  quorate bench publish --preload 100000",
 		Args: func(cmd *cobra.Command, args []string) error {
 			return usage{errors.New("a measurement is missing; see quorate bench --help")}
 		},

@@ -10,7 +10,6 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
-	"github.com/quorate-pki/quorate/ca/profile"
 	"github.com/quorate-pki/quorate/ledger"
 	"github.com/quorate-pki/quorate/ledger/commit"
 	"github.com/quorate-pki/quorate/ledger/cosign"
@@ -139,8 +138,15 @@ func (b *publishBench) extend(on *state.State, n int, key ed25519.PrivateKey) (*
 // unchecked skips signatures: those of the preloaded certificates are good, and their check is what is measured later.
 type unchecked struct{}
 
-func (unchecked) Certificate(*profile.Certificate) bool            { return true }
-func (unchecked) Transaction(spki []byte, s ledger.Signature) bool { return true }
+// Operation implements state.Facts.
+func (unchecked) Operation(_ ledger.Hash, body []byte) *state.Examined {
+	x := state.Examine(body)
+	x.KnownSelfSigned()
+	return x
+}
+
+// Transaction implements state.Facts.
+func (unchecked) Transaction([]byte, ledger.Signature) bool { return true }
 
 // recordsInMemory is the store of the state that is made.
 type recordsInMemory map[string][]byte

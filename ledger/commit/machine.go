@@ -25,7 +25,7 @@ type Config struct {
 	Self      string           // this member's cosigner name
 	Memory    *Signed          // newest signature this member ever gave; nil only before its first
 	Resign    ledger.Millis    // how often the last signature is renewed with a new time; default 30 s
-	Signer    state.Signatures // checks transaction and certificate signatures
+	Facts     state.Facts
 }
 
 // Machine is the commit path. Not safe for concurrent use.
@@ -133,7 +133,7 @@ func (m *Machine) deliver(in Deliver) ([]Output, error) {
 			return nil, nil // redelivered
 		}
 	}
-	x, err := state.Execute(head, in.Block, m.cfg.Signer)
+	x, err := state.Execute(head, in.Block, m.cfg.Facts)
 	if errors.Is(err, state.ErrInvalidBlock) {
 		return []Output{Repool{Txs: in.Block.Txs, Why: err}}, nil
 	}

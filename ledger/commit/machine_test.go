@@ -135,7 +135,7 @@ func (w *world) start(height int, memory *commit.Signed) *driver {
 		w.t.Fatal(err)
 	}
 	d := &driver{w: w, store: store, memory: memory, now: w.states[height].Channel().Time}
-	d.m, err = commit.New(commit.Config{Final: s, Policy: w.policy, Self: w.c.Set.CosignerName(name(0)), Memory: memory, Signer: state.Direct{}})
+	d.m, err = commit.New(commit.Config{Final: s, Policy: w.policy, Self: w.c.Set.CosignerName(name(0)), Memory: memory, Facts: state.Direct{}})
 	if err != nil {
 		w.t.Fatal(err)
 	}

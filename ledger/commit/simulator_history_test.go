@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/quorate-pki/quorate/ca/profile"
 	"github.com/quorate-pki/quorate/internal/reason"
 	"github.com/quorate-pki/quorate/ledger"
 	"github.com/quorate-pki/quorate/ledger/commit"
@@ -252,8 +251,9 @@ func (w *writer) complete() error {
 	return nil
 }
 
-// facts remembers signatures that are valid, for all members of all schedules: a fact depends on the bytes alone.
-type facts struct{ valid sync.Map }
+// facts remembers what was examined and which signatures are valid, for all members of all schedules: a fact depends on
+// the bytes alone.
+type facts struct{ valid, examined sync.Map }
 
 func (f *facts) check(key [32]byte, check func() bool) bool {
 	if _, ok := f.valid.Load(key); ok {
@@ -266,12 +266,16 @@ func (f *facts) check(key [32]byte, check func() bool) bool {
 	return ok
 }
 
-// Certificate implements state.Signatures.
-func (f *facts) Certificate(c *profile.Certificate) bool {
-	return f.check(sha256.Sum256(c.Raw), func() bool { return state.Direct{}.Certificate(c) })
+// Operation implements state.Facts.
+func (f *facts) Operation(digest ledger.Hash, body []byte) *state.Examined {
+	if x, ok := f.examined.Load(digest); ok {
+		return x.(*state.Examined)
+	}
+	x, _ := f.examined.LoadOrStore(digest, state.Examine(body))
+	return x.(*state.Examined)
 }
 
-// Transaction implements state.Signatures.
+// Transaction implements state.Facts.
 func (f *facts) Transaction(spki []byte, s ledger.Signature) bool {
 	key := sha256.Sum256(fmt.Appendf(nil, "%d %x %x %x", s.Alg, sha256.Sum256(spki), sha256.Sum256(s.ToBeSigned), s.Bytes))
 	return f.check(key, func() bool { return state.Direct{}.Transaction(spki, s) })

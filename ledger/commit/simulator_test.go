@@ -144,7 +144,7 @@ func (m *simMember) restart() {
 		return
 	}
 	m.m, err = commit.New(commit.Config{Final: st, Cosigners: m.disk.cosigners, Policy: w.h.policy, Self: w.h.names[m.id],
-		Memory: m.disk.memory, Signer: w.h.facts})
+		Memory: m.disk.memory, Facts: w.h.facts})
 	if err != nil {
 		m.m = nil
 		w.oracle.fail("%s does not start: %v", name(m.id), err)

@@ -1,6 +1,7 @@
 package fsck
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/quorate-pki/quorate/ca/profile"
@@ -74,19 +75,11 @@ func (ch *chain) signatures(next *state.State, tx *ledger.Parsed) error {
 		}
 	}
 	for _, body := range tx.Bodies {
-		_, args, err := ledger.ParseBody(body)
-		if err != nil {
+		x := state.Examine(body)
+		if err := errors.Join(x.Err, x.NoParse); err != nil {
 			return err
 		}
-		p, ok := args.(*ledger.Publish)
-		if !ok {
-			continue
-		}
-		cert, err := profile.Parse(p.Certificate)
-		if err != nil {
-			return err
-		}
-		if !(state.Direct{}).Certificate(cert) {
+		if x.Certificate != nil && !x.SelfSigned() {
 			return fmt.Errorf("a certificate's own signature is not valid")
 		}
 	}

@@ -86,7 +86,7 @@ func (n *Node) assemble(prev order.Ref, view uint64, txs [][]byte) ([]byte, orde
 			continue
 		}
 		seen[tx.ID] = true
-		no, err := state.CheckTransaction(head, tx, now, n.sigs)
+		no, err := state.CheckTransaction(head, tx, now, n.facts)
 		if err != nil {
 			return nil, order.Ref{}, err
 		}
@@ -135,7 +135,7 @@ func (n *Node) warmAhead(b *ledger.Block) {
 	go func() {
 		defer func() { <-n.warming }()
 		for _, tx := range b.Txs {
-			n.sigs.warm(tx)
+			n.facts.warm(tx)
 		}
 	}()
 }

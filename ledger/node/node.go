@@ -80,7 +80,7 @@ type Node struct {
 	store   *store
 	tiles   *tileFiles
 	signer  *cosign.Signer
-	sigs    *sigCache
+	facts   *facts
 	engine  order.Orderer
 
 	// Of a member among several; nil of one alone.
@@ -194,7 +194,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	if cfg.Tick == 0 {
 		cfg.Tick = time.Second
 	}
-	n := &Node{cfg: cfg, sigs: newSigCache(), devices: newLimiter(), work: make(chan func()), quit: make(chan struct{}), done: make(chan struct{}), ticked: make(chan struct{}, 1),
+	n := &Node{cfg: cfg, facts: newFacts(), devices: newLimiter(), work: make(chan func()), quit: make(chan struct{}), done: make(chan struct{}), ticked: make(chan struct{}, 1),
 		waiters: map[ledger.Hash][]chan answer{}, ready: make(chan struct{}),
 		broken: make(chan struct{}), warming: make(chan struct{}, runtime.GOMAXPROCS(0))}
 	n.running, n.stop = context.WithCancel(context.Background())
@@ -397,7 +397,7 @@ func (n *Node) openMachine(st *state.State, f *layout.Final, memory *commit.Sign
 	}
 	machine, err := commit.New(commit.Config{Final: st, Cosigners: cosigners, Policy: n.policy,
 		Self: n.members.CosignerName(n.cfg.Member), Memory: memory, Resign: ledger.Millis(n.cfg.Resign.Milliseconds()),
-		Signer: n.sigs})
+		Facts: n.facts})
 	if err != nil {
 		return err
 	}

@@ -66,7 +66,7 @@ func (n *Node) accept(ctx context.Context, tx *ledger.Parsed) error {
 			return reason.New(reason.Diverged, "%v", why)
 		}
 		head := n.machine.Head()
-		no, err := state.CheckTransaction(head, tx, n.now(head), n.sigs)
+		no, err := state.CheckTransaction(head, tx, n.now(head), n.facts)
 		switch {
 		case err != nil:
 			return err
@@ -83,7 +83,7 @@ func (n *Node) accept(ctx context.Context, tx *ledger.Parsed) error {
 		return nil
 	})
 	if err == nil {
-		n.sigs.warm(tx)
+		n.facts.warm(tx)
 	}
 	return err
 }
@@ -101,7 +101,7 @@ func (n *Node) Judge(ctx context.Context, submission []byte) (verdicts []ledger.
 	}
 	err = n.run(ctx, func() error {
 		head := n.machine.Head()
-		verdicts, err = state.Try(head, tx, n.now(head), n.sigs)
+		verdicts, err = state.Try(head, tx, n.now(head), n.facts)
 		return err
 	})
 	return verdicts, err

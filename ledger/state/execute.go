@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/quorate-pki/quorate/ca/profile"
 	"github.com/quorate-pki/quorate/internal/reason"
 	"github.com/quorate-pki/quorate/ledger"
 	"github.com/quorate-pki/quorate/ledger/tlog"
@@ -13,25 +12,6 @@ import (
 // ErrInvalidBlock means that a block as a whole can have no effect: it does not follow this state, or breaks a
 // rule that no honest proposer breaks. Any other error means that the store failed.
 var ErrInvalidBlock = errors.New("the block has no effect")
-
-// Signatures checks signatures. Its answers must depend on the arguments alone: a cache may remember that a
-// signature over these bytes by this key is valid, never a verdict.
-type Signatures interface {
-	Certificate(c *profile.Certificate) bool
-	Transaction(spki []byte, s ledger.Signature) bool
-}
-
-// Direct checks every signature when asked.
-type Direct struct{}
-
-// Certificate checks the self-signature.
-func (Direct) Certificate(c *profile.Certificate) bool { return c.CheckSelfSignature() == nil }
-
-// Transaction checks a signature of an envelope.
-func (Direct) Transaction(spki []byte, s ledger.Signature) bool {
-	key, err := profile.ParseSPKI(spki)
-	return err == nil && key.VerifyCOSE(s.Alg, s.ToBeSigned, s.Bytes)
-}
 
 // Executed is the effect of a block.
 type Executed struct {
@@ -71,11 +51,11 @@ func (s *State) CheckHeader(h *ledger.Header) error {
 
 // Execute judges a block and folds what it leaves. The block's form was checked by ledger.ParseBlock, the
 // proposer's signature by the node before the orderer stored it.
-func Execute(parent *State, b *ledger.Block, sigs Signatures) (*Executed, error) {
+func Execute(parent *State, b *ledger.Block, facts Facts) (*Executed, error) {
 	if err := parent.CheckHeader(b.Header); err != nil {
 		return nil, err
 	}
-	j := &judge{sigs: sigs, header: b.Header, fold: newFolder(parent.next())}
+	j := &judge{facts: facts, header: b.Header, fold: newFolder(parent.next())}
 	j.fold.header(b)
 	if b.Header.Height == 0 {
 		if err := j.genesis(b); err != nil {
@@ -96,7 +76,7 @@ func Execute(parent *State, b *ledger.Block, sigs Signatures) (*Executed, error)
 
 // judge carries a block's judgement.
 type judge struct {
-	sigs     Signatures
+	facts    Facts
 	header   *ledger.Header
 	fold     *folder
 	leaves   [][]byte
@@ -126,7 +106,7 @@ func (j *judge) finish(b *ledger.Block) (*Executed, error) {
 
 // transaction judges one transaction: without effect unless authenticated, unexpired and new.
 func (j *judge) transaction(position int, tx *ledger.Parsed) error {
-	refusal, err := CheckTransaction(j.fold.st, tx, j.header.Time, j.sigs)
+	refusal, err := CheckTransaction(j.fold.st, tx, j.header.Time, j.facts)
 	if err != nil {
 		return err
 	}
@@ -214,17 +194,17 @@ func refuseError(err error) *outcome {
 
 // operation judges one operation and folds it when it is accepted.
 func (j *judge) operation(tx *ledger.Parsed, position int, body []byte, txLeaf, at uint64) ([]byte, *outcome, error) {
-	_, args, err := ledger.ParseBody(body)
-	if err != nil {
-		return nil, refuseError(err), nil
+	x := j.facts.Operation(tx.Tx.Bodies[position], body)
+	if x.Err != nil {
+		return nil, refuseError(x.Err), nil
 	}
 	leaf := &ledger.OpLeaf{Tx: txLeaf, Position: uint64(position), Body: body}
 	leaf.Effects.Time, leaf.Effects.Rules = j.header.Time, j.fold.st.channel.Rules
-	var cert *profile.Certificate
 	var no *outcome
-	switch a := args.(type) {
+	var err error
+	switch a := x.Args.(type) {
 	case *ledger.Publish:
-		cert, no, err = j.publish(tx, a, at, &leaf.Effects)
+		no, err = j.publish(tx, a, x, at, &leaf.Effects)
 	case *ledger.StatusChange:
 		no, err = j.statusChange(tx, a, &leaf.Effects)
 	default:
@@ -233,12 +213,12 @@ func (j *judge) operation(tx *ledger.Parsed, position int, body []byte, txLeaf, 
 	if no != nil || err != nil {
 		return nil, no, err
 	}
-	return leaf.Encode(), nil, j.fold.operation(leaf, args, at, cert)
+	return leaf.Encode(), nil, j.fold.operation(leaf, x, at)
 }
 
 // CheckTransaction says why a transaction would leave no leaf in a block of this time, or nil. The error is the
 // store's.
-func CheckTransaction(s *State, tx *ledger.Parsed, now ledger.Millis, sigs Signatures) (*reason.Error, error) {
+func CheckTransaction(s *State, tx *ledger.Parsed, now ledger.Millis, facts Facts) (*reason.Error, error) {
 	switch {
 	case tx.Tx.Channel != s.channel.Channel:
 		return reason.New(reason.WrongChannel, "%x", tx.Tx.Channel), nil
@@ -260,7 +240,7 @@ func CheckTransaction(s *State, tx *ledger.Parsed, now ledger.Millis, sigs Signa
 		if spki == nil {
 			return reason.New(reason.NotAuthenticated, "key %x", sig.KeyID), nil
 		}
-		if !sigs.Transaction(spki, sig) {
+		if !facts.Transaction(spki, sig) {
 			return reason.New(reason.BadSignature, "by key %x", sig.KeyID), nil
 		}
 	}
@@ -299,8 +279,8 @@ func (s *State) signerKey(tx *ledger.Parsed, id ledger.Hash) ([]byte, error) {
 
 // Try says what the verdicts on a transaction would be in a block of this time. It changes nothing. A
 // *reason.Error is why the transaction would leave no leaf; another error is the store's.
-func Try(s *State, tx *ledger.Parsed, now ledger.Millis, sigs Signatures) ([]ledger.Verdict, error) {
-	no, err := CheckTransaction(s, tx, now, sigs)
+func Try(s *State, tx *ledger.Parsed, now ledger.Millis, facts Facts) ([]ledger.Verdict, error) {
+	no, err := CheckTransaction(s, tx, now, facts)
 	if err != nil {
 		return nil, err
 	}
@@ -308,7 +288,7 @@ func Try(s *State, tx *ledger.Parsed, now ledger.Millis, sigs Signatures) ([]led
 		return nil, no
 	}
 	c := s.channel
-	j := &judge{sigs: sigs, fold: newFolder(s.next()), header: &ledger.Header{Version: 1, Channel: c.Channel, Log: c.Log,
+	j := &judge{facts: facts, fold: newFolder(s.next()), header: &ledger.Header{Version: 1, Channel: c.Channel, Log: c.Log,
 		Height: c.Height + 1, View: c.View, Previous: c.Header, Time: now}}
 	j.fold.head = j.header
 	verdicts, _, err := j.operations(tx)

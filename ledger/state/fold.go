@@ -73,6 +73,9 @@ func (f *folder) adopt(c *folder) {
 	for k, v := range c.st.writes {
 		f.st.writes[k] = v
 	}
+	for k, u := range c.st.counts {
+		f.st.counts[k] = u
+	}
 	for n := range c.dirty {
 		f.dirty[n] = true
 	}
@@ -91,17 +94,16 @@ func (f *folder) transaction(env *ledger.Envelope, raw []byte) {
 	f.append(raw)
 }
 
-// operation folds an accepted operation that has, or will have, the leaf index at. cert is the parsed
-// certificate where the caller has it already.
-func (f *folder) operation(l *ledger.OpLeaf, args any, at uint64, cert *profile.Certificate) error {
+// operation folds an accepted operation that has, or will have, the leaf index at.
+func (f *folder) operation(l *ledger.OpLeaf, x *Examined, at uint64) error {
 	var err error
-	switch a := args.(type) {
+	switch a := x.Args.(type) {
 	case *ledger.Publish:
-		err = f.publish(l, a, at, cert)
+		err = f.publish(l, x, at)
 	case *ledger.StatusChange:
 		err = f.statusChange(l, a, at)
 	default:
-		err = f.register(l, args, at)
+		err = f.register(l, x.Args, at)
 	}
 	if err != nil {
 		return fmt.Errorf("folding leaf %d: %w", at, err)
@@ -116,13 +118,10 @@ func (f *folder) operation(l *ledger.OpLeaf, args any, at uint64, cert *profile.
 	return nil
 }
 
-func (f *folder) publish(l *ledger.OpLeaf, p *ledger.Publish, at uint64, cert *profile.Certificate) error {
-	e := &l.Effects
+func (f *folder) publish(l *ledger.OpLeaf, x *Examined, at uint64) error {
+	e, cert := &l.Effects, x.Certificate
 	if cert == nil {
-		var err error
-		if cert, err = profile.Parse(p.Certificate); err != nil {
-			return fmt.Errorf("%w: %w", ErrBadLeaves, err)
-		}
+		return fmt.Errorf("%w: %w", ErrBadLeaves, x.NoParse)
 	}
 	if e.Owner == nil || e.Voucher == nil || e.Device == nil {
 		return fmt.Errorf("%w: a publication without owner, voucher or device", ErrBadLeaves)
@@ -130,7 +129,7 @@ func (f *folder) publish(l *ledger.OpLeaf, p *ledger.Publish, at uint64, cert *p
 	if len(e.Runs) != 1 || e.Runs[0] != (ledger.Run{First: at, Count: 1, Status: ledger.Good}) {
 		return fmt.Errorf("%w: a publication gives its own leaf the status good and no other", ErrBadLeaves)
 	}
-	spki := ledger.Sum(cert.SPKI)
+	spki := x.SPKI
 	k, err := f.st.KeyRecord(spki)
 	if err != nil {
 		return err
@@ -164,7 +163,7 @@ func (f *folder) publish(l *ledger.OpLeaf, p *ledger.Publish, at uint64, cert *p
 			return err
 		}
 		u.Published, u.Total = u.Published+1, u.Total+1
-		f.st.put(ledger.RecordUsage, key, u)
+		f.st.count(key, u)
 	}
 	return nil
 }
@@ -224,7 +223,7 @@ func (f *folder) statusChange(l *ledger.OpLeaf, c *ledger.StatusChange, at uint6
 			return err
 		}
 		u.Suspended++
-		f.st.put(ledger.RecordUsage, l.Effects.Voucher[:], u)
+		f.st.count(l.Effects.Voucher[:], u)
 	}
 	return nil
 }
@@ -271,6 +270,7 @@ func (f *folder) statusRoot() (ledger.Hash, error) {
 func (f *folder) epoch(e *ledger.Epoch, raw []byte) error {
 	at := f.st.Size()
 	f.append(raw)
+	f.st.writeCounts()
 	c := &f.st.channel
 	c.Log, c.Height, c.Header, c.View, c.Time, c.Size = f.head.Log, f.head.Height, f.headHash, f.head.View, f.head.Time, f.st.Size()
 	f.st.put(ledger.RecordHeight, Uint64Key(f.head.Height),

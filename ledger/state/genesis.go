@@ -29,17 +29,17 @@ func (j *judge) genesis(b *ledger.Block) error {
 	verdicts := make([]ledger.Verdict, len(tx.Bodies))
 	var leaves [][]byte
 	for i, body := range tx.Bodies {
-		_, args, err := ledger.ParseBody(body)
-		if err != nil {
-			return bad("operation %d: %v", i, err)
+		x := Examine(body)
+		if x.Err != nil {
+			return bad("operation %d: %v", i, x.Err)
 		}
 		leaf := &ledger.OpLeaf{Tx: 0, Position: uint64(i), Body: body, Effects: ledger.Effects{Time: b.Header.Time}}
-		if err := g.check(uint16(i), args, &leaf.Effects); err != nil {
+		if err := g.check(uint16(i), x.Args, &leaf.Effects); err != nil {
 			return bad("operation %d: %v", i, err)
 		}
 		leaf.Effects.Rules = g.consortium.RuleVersion
 		at := uint64(i) + 1
-		if err := j.fold.operation(leaf, args, at, nil); err != nil {
+		if err := j.fold.operation(leaf, x, at); err != nil {
 			return err
 		}
 		leaves = append(leaves, leaf.Encode())
@@ -48,7 +48,7 @@ func (j *judge) genesis(b *ledger.Block) error {
 	if err := g.complete(); err != nil {
 		return bad("%v", err)
 	}
-	if err := g.signed(b, j.sigs); err != nil {
+	if err := g.signed(b, j.facts); err != nil {
 		return bad("%v", err)
 	}
 	raw := (&ledger.TxLeaf{Envelope: tx.Raw, Codes: codes}).Encode()
@@ -237,7 +237,7 @@ func (g *genesis) complete() error {
 }
 
 // signed demands the governance signatures of all members, and a member's block key on the header.
-func (g *genesis) signed(b *ledger.Block, sigs Signatures) error {
+func (g *genesis) signed(b *ledger.Block, facts Facts) error {
 	tx := b.Txs[0]
 	if len(tx.Signatures) != len(g.members.Members) {
 		return fmt.Errorf("%d signatures for %d members", len(tx.Signatures), len(g.members.Members))
@@ -245,7 +245,7 @@ func (g *genesis) signed(b *ledger.Block, sigs Signatures) error {
 	for _, m := range g.members.Members {
 		spki := m.Keys[ledger.KeyGovernance]
 		i := slices.Index(tx.Tx.Signers, ledger.Sum(spki))
-		if i < 0 || !sigs.Transaction(spki, tx.Signatures[i]) {
+		if i < 0 || !facts.Transaction(spki, tx.Signatures[i]) {
 			return fmt.Errorf("member %q did not sign genesis", m.Name)
 		}
 	}

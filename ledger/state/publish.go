@@ -11,54 +11,54 @@ import (
 
 // publish judges a publication. The order of the checks is part of the rules: the first that fails names the
 // verdict.
-func (j *judge) publish(tx *ledger.Parsed, p *ledger.Publish, at uint64, e *ledger.Effects) (*profile.Certificate, *outcome, error) {
+func (j *judge) publish(tx *ledger.Parsed, p *ledger.Publish, x *Examined, at uint64, e *ledger.Effects) (*outcome, error) {
 	s := j.fold.st
 	if p.Commitment != nil {
-		return nil, refuse(reason.New(reason.Reserved, "commitment form")), nil
+		return refuse(reason.New(reason.Reserved, "commitment form")), nil
 	}
 	line, org, no := j.publisher(tx, p)
 	if no != nil {
-		return nil, no, nil
+		return no, nil
 	}
-	cert, err := profile.Parse(p.Certificate)
-	if err != nil {
-		return nil, refuseError(err), nil
+	cert := x.Certificate
+	if cert == nil {
+		return refuseError(x.NoParse), nil
 	}
-	known, err := s.KeyRecord(ledger.Sum(cert.SPKI))
+	known, err := s.KeyRecord(x.SPKI)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	// Before the profile, whose answer depends on the time: what was published stays published.
 	if no := alreadyPublished(known, cert, line.Owner); no != nil {
-		return nil, no, nil
+		return no, nil
 	}
 	if no := j.profile(p, cert, org); no != nil {
-		return nil, no, nil
+		return no, nil
 	}
 	namespaces, refusal := s.registry.ownNames(line.Line, cert.DeviceSerial, cert.DNSNames)
 	if refusal != nil {
-		return nil, refuse(refusal), nil
+		return refuse(refusal), nil
 	}
 	voucher := tx.Tx.Signers[0]
 	device := ledger.Device(line.Owner, ledger.DeviceSerial, cert.DeviceSerial)
 	if no, err := j.unique(known, device); no != nil || err != nil {
-		return nil, no, err
+		return no, err
 	}
-	if no, err := j.nameable(known, cert); no != nil || err != nil {
-		return nil, no, err
+	if no, err := j.nameable(known, x); no != nil || err != nil {
+		return no, err
 	}
 	if no, err := j.quota(voucher, line, org); no != nil || err != nil {
-		return nil, no, err
+		return no, err
 	}
 	// The signature comes last because it costs the most; nothing above depends on it.
-	if !j.sigs.Certificate(cert) {
-		return nil, refuse(reason.New(reason.SelfSignature, "")), nil
+	if !x.SelfSigned() {
+		return refuse(reason.New(reason.SelfSignature, "")), nil
 	}
 	owner, protection := line.Owner, uint64(0)
 	e.Owner, e.Evidence, e.Protection, e.Possession = &owner, ledger.EvidenceLine, &protection, ledger.PossessionSelf
 	e.Runs = []ledger.Run{{First: at, Count: 1, Status: ledger.Good}}
 	e.Voucher, e.Namespaces, e.Profile, e.Device = &voucher, namespaces, p.Profile, &device
-	return cert, nil, nil
+	return nil, nil
 }
 
 // publisher finds the line key that vouches.
@@ -147,14 +147,14 @@ func (j *judge) unique(k *ledger.KeyRecord, device ledger.Hash) (*outcome, error
 // nameable holds every certificate to an OCSP CertID of its own (RFC 6960 section 4.1.1): issuer name, issuer key and
 // serial. Two certificates under one would share an answer, and publishing the second would undo a revocation of the
 // first. A clash implies the same key, so a key never seen costs no read.
-func (j *judge) nameable(known *ledger.KeyRecord, cert *profile.Certificate) (*outcome, error) {
-	if j.fold.st.registry.owned(ledger.Sum(cert.SPKI)) {
+func (j *judge) nameable(known *ledger.KeyRecord, x *Examined) (*outcome, error) {
+	if j.fold.st.registry.owned(x.SPKI) {
 		return refuse(reason.New(reason.KeyOfTheConsortium, "")), nil
 	}
 	if known == nil {
 		return nil, nil
 	}
-	taken, err := j.fold.st.certIDTaken(cert)
+	taken, err := j.fold.st.certIDTaken(x.Certificate)
 	if err != nil || !taken {
 		return nil, err
 	}
@@ -190,12 +190,35 @@ func (j *judge) quota(id ledger.Hash, line *ledger.RegisteredKey, org *ledger.Or
 
 // usage reads a usage record with its daily counts reset when the day is another.
 func (s *State) usage(key []byte, day uint32) (ledger.Usage, error) {
-	var u ledger.Usage
-	if _, err := s.get(ledger.RecordUsage, key, &u); err != nil {
-		return u, err
+	u, ok := s.counting(key)
+	if !ok {
+		if _, err := s.get(ledger.RecordUsage, key, &u); err != nil {
+			return u, err
+		}
 	}
 	if u.Day != day {
 		u.Day, u.Published, u.Suspended = day, 0, 0
 	}
 	return u, nil
+}
+
+// counting finds a count that this block, or the attempt within it, has changed already.
+func (s *State) counting(key []byte) (ledger.Usage, bool) {
+	for l := s; l != nil && l.counts != nil; l = l.parent {
+		if u, ok := l.counts[string(key)]; ok {
+			return u, true
+		}
+	}
+	return ledger.Usage{}, false
+}
+
+// count keeps a count until the block ends: every publication changes two, and they are written once.
+func (s *State) count(key []byte, u ledger.Usage) { s.counts[string(key)] = u }
+
+// writeCounts ends the counting of a block.
+func (s *State) writeCounts() {
+	for key, u := range s.counts {
+		s.put(ledger.RecordUsage, []byte(key), u)
+	}
+	s.counts = nil
 }

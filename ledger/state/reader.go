@@ -45,11 +45,11 @@ func (r *reader) leaf(raw []byte) error {
 		r.transaction(env, raw)
 		return nil
 	case e.Op != nil:
-		args, err := r.expected(e.Op)
+		x, err := r.expected(e.Op)
 		if err != nil {
 			return bad(err)
 		}
-		if err := r.operation(e.Op, args, at, nil); err != nil {
+		if err := r.operation(e.Op, x, at); err != nil {
 			return err
 		}
 		if e.Op.Effects.Rules != r.st.channel.Rules {
@@ -92,7 +92,7 @@ func (r *reader) begin(env *ledger.Envelope, codes []reason.Code) error {
 }
 
 // expected demands the next operation that the last transaction leaf promised.
-func (r *reader) expected(l *ledger.OpLeaf) (args any, err error) {
+func (r *reader) expected(l *ledger.OpLeaf) (*Examined, error) {
 	if len(r.accepted) == 0 || l.Tx != r.txAt || l.Position != r.accepted[0] {
 		return nil, fmt.Errorf("operation %d of leaf %d is out of place", l.Position, l.Tx)
 	}
@@ -106,12 +106,12 @@ func (r *reader) expected(l *ledger.OpLeaf) (args any, err error) {
 	if l.Effects.Batch != nil {
 		return nil, fmt.Errorf("effects in a reserved form")
 	}
-	_, args, err = ledger.ParseBody(l.Body)
-	if err != nil {
-		return nil, err
+	x := Examine(l.Body)
+	if x.Err != nil {
+		return nil, x.Err
 	}
-	_, founds := args.(*ledger.Consortium)
-	switch args.(type) {
+	_, founds := x.Args.(*ledger.Consortium)
+	switch x.Args.(type) {
 	case *ledger.Publish, *ledger.StatusChange:
 		if r.head.Height == 0 {
 			return nil, fmt.Errorf("not an operation of genesis")
@@ -121,7 +121,7 @@ func (r *reader) expected(l *ledger.OpLeaf) (args any, err error) {
 			return nil, fmt.Errorf("an operation of genesis out of place")
 		}
 	}
-	return args, nil
+	return x, nil
 }
 
 // end holds the epoch against the leaves before it.

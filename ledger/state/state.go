@@ -28,6 +28,7 @@ type State struct {
 	parent   *State
 	store    Store
 	writes   map[string][]byte
+	counts   map[string]ledger.Usage // by the key of their records; of a block that is being judged or folded, else nil
 	registry *registry
 	filter   *Filter
 	chunks   *tlog.ChunkTree
@@ -42,7 +43,7 @@ func Empty(store Store) *State {
 
 // next is a child layer to write to.
 func (s *State) next() *State {
-	return &State{parent: s, store: s.store, writes: map[string][]byte{}, registry: s.registry, filter: s.filter,
+	return &State{parent: s, store: s.store, writes: map[string][]byte{}, counts: map[string]ledger.Usage{}, registry: s.registry, filter: s.filter,
 		chunks: s.chunks, frontier: s.frontier.Clone(), channel: s.channel}
 }
 
