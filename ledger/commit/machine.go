@@ -24,6 +24,8 @@ type Config struct {
 	Policy    *tlog.Policy     // this log's origin, the members' cosigning keys, the quorum
 	Self      string           // this member's cosigner name
 	Memory    *Signed          // newest signature this member ever gave; nil only before its first
+	Least     uint64           // signs no smaller tree: for a member that does not know all it signed
+	Seen      Traces           // of the machine before, when a node goes on with a new one
 	Resign    ledger.Millis    // how often the last signature is renewed with a new time; default 30 s
 	Facts     state.Facts
 }
@@ -54,7 +56,13 @@ func New(cfg Config) (*Machine, error) {
 		if !ok {
 			return nil, fmt.Errorf("a stored cosignature by %s does not verify", s.Name)
 		}
+		m.votes.see(v)
 		m.votes.count(v)
+	}
+	for name, v := range cfg.Seen.newest {
+		if name != cfg.Self {
+			m.votes.see(v)
+		}
 	}
 	if mem := cfg.Memory; mem != nil && mem.Size == cp.Size {
 		if mem.Root != cp.Root {
@@ -85,12 +93,21 @@ func (m *Machine) Divergence() error { return m.diverged }
 // Memory is the newest signature that this member is known to have given, or nil.
 func (m *Machine) Memory() *Signed { return m.memory }
 
-// Trace is the largest tree that a member is known here to have cosigned, for a member that lost its memory. What is
-// below this node's final size is forgotten: it is on the log, or was reported when it came.
+// Trace is the largest tree that a member is known here to have cosigned, for a member that lost its memory.
 func (m *Machine) Trace(cosigner string) (tlog.Checkpoint, tlog.Signature, bool) {
-	v, ok := m.votes.newest(cosigner)
+	v, ok := m.votes.newest[cosigner]
 	return v.Checkpoint, v.sig, ok
 }
+
+// Traces are what Trace tells of every member.
+type Traces struct{ newest map[string]vote }
+
+// Traces are for the machine that follows this one.
+func (m *Machine) Traces() Traces { return Traces{m.votes.newest} }
+
+// SignFrom has the machine sign no tree smaller than size: others have shown a log of that size, and this member does not
+// know what it signed on the way there.
+func (m *Machine) SignFrom(size uint64) { m.cfg.Least = max(m.cfg.Least, size) }
 
 // Step takes one input. An error is the store's: the node must stop, and start again from disk.
 func (m *Machine) Step(in Input, now ledger.Millis) (out []Output, err error) {
@@ -178,6 +195,9 @@ func (m *Machine) sign(now ledger.Millis) []Output {
 		return nil
 	}
 	c := s.Channel()
+	if s.Size() < m.cfg.Least {
+		return nil
+	}
 	fresh := m.memory == nil || s.Size() > m.memory.Size
 	if !fresh && (s.Size() < m.memory.Size || !m.due(now)) {
 		return nil // memory larger than this tree: do not sign, go on
@@ -235,7 +255,11 @@ func (m *Machine) refresh(size uint64) []Output {
 // cosigned takes a peer's cosignature (step 7).
 func (m *Machine) cosigned(in Cosigned) []Output {
 	v, ok := m.votes.verify(in.Checkpoint, in.Signature)
-	if !ok || m.diverged != nil {
+	if !ok {
+		return nil
+	}
+	m.votes.see(v)
+	if m.diverged != nil {
 		return nil
 	}
 	if v.cosigner == m.cfg.Self {

@@ -23,13 +23,14 @@ type votes struct {
 	on     map[uint64]map[string]vote // on our root: size -> cosigner -> its newest
 	other  map[string][]vote          // on another root at a size we have: cosigner -> its first of each size
 	early  map[string][]vote          // beyond our head: cosigner -> by size, each once
+	newest map[string]vote            // of each cosigner, whether or not it is on our log; never forgotten
 }
 
 // maxEarly is how many sizes ahead of us we keep of each cosigner. A node further behind catches up by tiles.
 const maxEarly = 2 * ledger.MaxPending
 
 func newVotes(p *tlog.Policy) votes {
-	return votes{p, map[uint64]map[string]vote{}, map[string][]vote{}, map[string][]vote{}}
+	return votes{p, map[uint64]map[string]vote{}, map[string][]vote{}, map[string][]vote{}, map[string]vote{}}
 }
 
 // verify checks that a member's key cosigned a checkpoint of this log.
@@ -122,26 +123,13 @@ func (v votes) arrived(size uint64) (out []vote) {
 	return out
 }
 
-// newest is the largest tree that a member is known to have cosigned, whether or not it is on this node's log; of equal
-// ones the newest.
-func (v votes) newest(cosigner string) (best vote, ok bool) {
-	see := func(x vote) {
-		if !ok || x.Size > best.Size || x.Size == best.Size && x.time > best.time {
-			best, ok = x, true
-		}
+// see remembers the largest tree that each member is known to have cosigned, and of that the newest time, for as long as
+// this machine runs: it is what a member that lost its memory is told.
+func (v votes) see(x vote) {
+	old, ok := v.newest[x.cosigner]
+	if !ok || x.Size > old.Size || x.Size == old.Size && x.time > old.time {
+		v.newest[x.cosigner] = x
 	}
-	for _, at := range v.on {
-		if x, have := at[cosigner]; have {
-			see(x)
-		}
-	}
-	for _, x := range v.other[cosigner] {
-		see(x)
-	}
-	for _, x := range v.early[cosigner] {
-		see(x)
-	}
-	return best, ok
 }
 
 // forget drops what is below the final size.

@@ -34,18 +34,19 @@ type Cluster struct {
 	begin     time.Time
 	nodes     map[string]*node.Node
 	proxies   map[string]*proxy
+	signed    map[string]*signings // by each member's key, over all its directories
 }
 
 // NewCluster founds n members, and starts none.
 func NewCluster(t testing.TB, seed uint64, n int) *Cluster {
 	t.Helper()
-	c := &Cluster{Heartbeat: 200 * time.Millisecond, C: Found(seed, n), t: t, dir: t.TempDir(), begin: time.Now(), nodes: map[string]*node.Node{}, proxies: map[string]*proxy{}}
+	c := &Cluster{Heartbeat: 200 * time.Millisecond, C: Found(seed, n), t: t, dir: t.TempDir(), begin: time.Now(), nodes: map[string]*node.Node{}, proxies: map[string]*proxy{}, signed: map[string]*signings{}}
 	for _, m := range c.C.Set.Members {
 		p, err := newProxy()
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.proxies[m.Name] = p
+		c.proxies[m.Name], c.signed[m.Name] = p, newSignings(t, c.C, m.Name)
 		if err := node.Init(c.config(m.Name)); err != nil {
 			t.Fatal(err)
 		}
@@ -77,7 +78,7 @@ func (c *Cluster) Dir(name string) string { return filepath.Join(c.dir, name) }
 
 func (c *Cluster) config(name string) node.Config {
 	log := slog.New(slog.NewTextHandler(testWriter{c.t, name}, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	return node.Config{FS: vfs.Default, Dir: c.Dir(name), Genesis: c.C.Genesis, Member: name, LogKey: c.C.Key(name + "/log"),
+	return node.Config{FS: c.signed[name], Dir: c.Dir(name), Genesis: c.C.Genesis, Member: name, LogKey: c.C.Key(name + "/log"),
 		CosigningKey: c.C.Key(name + "/cosigning"), BlockKey: c.C.Key(name + "/block"), Now: c.Now, Log: log,
 		Tick: 100 * time.Millisecond, Heartbeat: c.Heartbeat, Entries: c.Entries, Part: 3}
 }

@@ -104,6 +104,7 @@ type Node struct {
 	unwritten []byte // the newest checkpoint, while its file is older
 	cleared   bool   // the peers were asked whether the directory was rolled back: it may sign
 	rejoins   bool   // the directory was wiped, and nothing is signed since
+	least     uint64 // no smaller tree is signed; set before anything may be
 	noEffect  bool   // the block at hand changed nothing
 	stuckAt   uint64 // height of the oldest block that was not final at the last tick
 
@@ -265,6 +266,7 @@ func (n *Node) open(ctx context.Context) error {
 	}
 	err = n.run(ctx, func() error {
 		n.cleared = true
+		n.machine.SignFrom(n.least)
 		return n.step(commit.Tick{})
 	})
 	if err != nil {
@@ -395,9 +397,13 @@ func (n *Node) openMachine(st *state.State, f *layout.Final, memory *commit.Sign
 			}
 		}
 	}
+	var seen commit.Traces
+	if n.machine != nil {
+		seen = n.machine.Traces()
+	}
 	machine, err := commit.New(commit.Config{Final: st, Cosigners: cosigners, Policy: n.policy,
 		Self: n.members.CosignerName(n.cfg.Member), Memory: memory, Resign: ledger.Millis(n.cfg.Resign.Milliseconds()),
-		Facts: n.facts})
+		Facts: n.facts, Least: n.least, Seen: seen})
 	if err != nil {
 		return err
 	}

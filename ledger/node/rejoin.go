@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/quorate-pki/quorate/internal/durable"
+	"github.com/quorate-pki/quorate/internal/reason"
 	"github.com/quorate-pki/quorate/ledger"
 	"github.com/quorate-pki/quorate/ledger/commit"
 	"github.com/quorate-pki/quorate/ledger/layout"
@@ -16,10 +17,11 @@ import (
 
 // Rejoining: a member whose directory was wiped does not know what its cosigning key said, and must not contradict it.
 // It asks the peers what they hold of it, takes the largest for its memory, and so signs nothing below it and nothing
-// beside it. A quorum's worth of members must answer, itself included: every signature of its that made anything final
-// is then known to at least one honest member among them, or lies below what they have final.
+// beside it; nor below what any of them has final, for a peer knows of signatures only while it runs. A quorum's worth of
+// members must answer, itself included: every signature of its that made anything final is then known to at least one
+// honest member among them, or lies at or below what that one has final.
 
-// recall asks the peers for this member's newest cosignature; nil when they know of none.
+// recall asks the peers for this member's newest cosignature, nil when they know of none, and how large a log they have.
 func (n *Node) recall(ctx context.Context) (*commit.Signed, error) {
 	if n.exchange == nil {
 		return nil, errors.New("a member alone has nobody who knows what it signed: it cannot rejoin")
@@ -32,6 +34,9 @@ func (n *Node) recall(ctx context.Context) (*commit.Signed, error) {
 				continue
 			}
 			s, err := n.trace(ctx, m.Name)
+			if err == nil {
+				err = n.noLessThan(ctx, m.Name)
+			}
 			if err != nil {
 				n.cfg.Log.Warn("asking what this member signed", "peer", m.Name, "err", err)
 				continue
@@ -73,6 +78,10 @@ func (n *Node) rolledBack(ctx context.Context, own *commit.Signed) error {
 			continue
 		}
 		s, err := n.trace(ctx, m.Name)
+		if err == nil && own == nil {
+			// It never ran, or so it is told: then it comes to a log that is there already.
+			err = n.noLessThan(ctx, m.Name)
+		}
 		if err != nil {
 			n.cfg.Log.Debug("asking what this member signed", "peer", m.Name, "err", err)
 			continue
@@ -81,6 +90,23 @@ func (n *Node) rolledBack(ctx context.Context, own *commit.Signed) error {
 			return fmt.Errorf("%s holds a signature of size %d: %w", m.Name, s.Size, ErrRolledBack)
 		}
 	}
+	return nil
+}
+
+// noLessThan notes how large a peer's final log is: this member signs no smaller tree.
+func (n *Node) noLessThan(ctx context.Context, peer string) error {
+	note, err := n.exchange.do(ctx, "GET", peer, pathHead, nil, 64<<10)
+	if code, ok := reason.CodeOf(err); ok && code == reason.Stopping {
+		return nil // it has published nothing yet
+	}
+	if err != nil {
+		return err
+	}
+	v, err := n.policy.Verify(note)
+	if err != nil {
+		return fmt.Errorf("its checkpoint: %w", err)
+	}
+	n.least = max(n.least, v.Size)
 	return nil
 }
 
