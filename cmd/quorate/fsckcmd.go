@@ -19,25 +19,38 @@ import (
 	"github.com/quorate-pki/quorate/ca"
 	"github.com/quorate-pki/quorate/ledger"
 	"github.com/quorate-pki/quorate/ledger/fsck"
+	"github.com/quorate-pki/quorate/ledger/layout"
 )
 
 func newFsck() *cobra.Command {
 	var deep bool
+	var config string
 	cmd := &cobra.Command{
-		Use:   "fsck [--deep] DIR",
-		Short: "Check everything that a stopped consortium keeps on this machine",
-		Long: `Check a directory that "quorate up" founded, while nothing runs on it. From the tiles alone it rebuilds the header
+		Use:   "fsck [--deep] DIR | --config FILE",
+		Short: "Check everything that a stopped consortium, or a stopped member, keeps on this machine",
+		Long: `Check a directory that "quorate up" founded, or with --config the data of a member deployed by "quorate node", while nothing
+runs on it. From the tiles alone it rebuilds the header
 chain, the state, the status chunks and every hash tile, and compares them with what each node keeps; then keys, policy
 and responder certificate with what genesis registered. It names what differs and repairs nothing.
 
 A line "DIFFERS path: what" for each difference; "note path: what" for what a crash may leave and the next start puts
 right. Exit 0 if nothing differs, 1 if something does, 2 if the directory is in use.`,
-		Example: "  quorate fsck /tmp/q",
-		Args:    args(cobra.ExactArgs(1)),
+		Example: "  quorate fsck /tmp/q\n  quorate fsck --config /etc/quorate/node.json",
+		Args:    args(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, a []string) error {
 			start := time.Now()
-			f := &foundedCheck{dir: filepath.Clean(a[0]), deep: deep}
-			if err := f.check(); err != nil {
+			f := &foundedCheck{deep: deep}
+			if (len(a) == 1) == (config != "") {
+				return usage{errors.New("one of a directory and --config is needed")}
+			}
+			var err error
+			if config != "" {
+				err = f.member(config)
+			} else {
+				f.dir = filepath.Clean(a[0])
+				err = f.check()
+			}
+			if err != nil {
 				return usage{err}
 			}
 			f.tell(cmd.OutOrStdout(), time.Since(start))
@@ -47,6 +60,7 @@ right. Exit 0 if nothing differs, 1 if something does, 2 if the directory is in 
 			return nil
 		},
 	}
+	cmd.Flags().StringVar(&config, "config", "", "configuration file of a member (docs/node.md)")
 	cmd.Flags().BoolVar(&deep, "deep", false, "verify every signature and judge every block again")
 	return cmd
 }
@@ -111,6 +125,7 @@ func (f *foundedCheck) check() error {
 
 // around checks what lies beside the nodes.
 func (f *foundedCheck) around() {
+	f.alike()
 	g, err := f.genesis()
 	if err != nil {
 		f.note(genesisName, "no sound genesis block: keys, policy and responder were not compared with it")
@@ -127,17 +142,60 @@ func (f *foundedCheck) around() {
 	f.strays()
 }
 
+// alike compares the nodes with one another: one consortium, one log.
+func (f *foundedCheck) alike() {
+	var genesis []byte
+	roots := map[uint64]string{}
+	for i, s := range f.sums {
+		path := "nodes/" + f.nodes[i]
+		switch {
+		case s.Genesis == nil:
+			continue // told already
+		case genesis == nil:
+			genesis = s.Genesis
+		case !bytes.Equal(genesis, s.Genesis):
+			f.differs(path, "is of another consortium than nodes/%s: it has another genesis block", f.nodes[0])
+			continue
+		}
+		root := fmt.Sprintf("%x", s.Root)
+		if other, ok := roots[s.Size]; ok && other != root {
+			f.differs(path, "has another root at size %d than a node before it", s.Size)
+		}
+		roots[s.Size] = root
+	}
+}
+
 // node checks one node's directory.
 func (f *foundedCheck) node(name string) error {
-	findings, sum, err := fsck.Check(fsck.Config{FS: vfs.Default, Dir: filepath.Join(f.dir, "nodes", name), Member: name, Deep: f.deep})
+	return f.data(name, filepath.Join(f.dir, "nodes", name), "nodes/"+name+"/")
+}
+
+// data checks a node's directory, whose findings are told under a prefix.
+func (f *foundedCheck) data(name, dir, prefix string) error {
+	findings, sum, err := fsck.Check(fsck.Config{FS: vfs.Default, Dir: dir, Member: name, Deep: f.deep})
 	if err != nil {
 		return err
 	}
 	for _, x := range findings {
-		x.Path = "nodes/" + name + "/" + x.Path
+		x.Path = prefix + x.Path
 		f.findings = append(f.findings, x)
 	}
 	f.nodes, f.sums = append(f.nodes, name), append(f.sums, sum)
+	return nil
+}
+
+// member checks what a deployed member keeps.
+func (f *foundedCheck) member(config string) error {
+	c, err := readNodeConfig(config)
+	if err != nil {
+		return err
+	}
+	if err := f.data(c.Member, c.Data, ""); err != nil {
+		return err
+	}
+	if g := f.sums[0].Genesis; g != nil && !bytes.Equal(g, c.genesis) {
+		f.differs(layout.Genesis, "is another genesis block than the configuration's")
+	}
 	return nil
 }
 

@@ -320,3 +320,33 @@ func TestFsckFiles(t *testing.T) {
 		t.Errorf("at last: %s", out)
 	}
 }
+
+// TestFsckComparesNodes: a node that is sound by itself and of another consortium is named.
+func TestFsckComparesNodes(t *testing.T) {
+	dirs := []string{filepath.Join(t.TempDir(), "q"), filepath.Join(t.TempDir(), "q")}
+	for _, dir := range dirs {
+		g, err := readGenesisFile("", 4)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := found(dir, g, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	own := filepath.Join(dirs[0], "nodes", "ca-c")
+	if err := os.RemoveAll(own); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(own, os.DirFS(filepath.Join(dirs[1], "nodes", "ca-c"))); err != nil {
+		t.Fatal(err)
+	}
+	f := &foundedCheck{dir: dirs[0]}
+	if err := f.check(); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(f.findings, func(x fsck.Finding) bool {
+		return !x.Note && x.Path == "nodes/ca-c" && strings.Contains(x.What, "another consortium")
+	}) {
+		t.Error(f.findings)
+	}
+}

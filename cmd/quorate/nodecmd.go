@@ -34,7 +34,7 @@ it again cannot help.`,
 			}
 			cfg, err := c.memberConfig()
 			if err != nil {
-				return usage{err}
+				return err
 			}
 			return runMember(cmd.Context(), cfg, cmd.OutOrStdout())
 		},

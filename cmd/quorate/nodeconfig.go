@@ -246,7 +246,7 @@ func (c *nodeConfig) certificate(now time.Time) ([]byte, error) {
 		if !bytes.Equal(cert.RawSubjectPublicKeyInfo, c.row.Keys[ledger.KeyResponder]) {
 			return nil, fmt.Errorf("responder: the certificate in %s is not over responder.key", c.Responder)
 		}
-		if cert.NotAfter.After(now.Add(responderRenew)) {
+		if cert.NotAfter.After(now.Add(responderRenew)) && !cert.NotBefore.After(now) {
 			return ders[0], nil
 		}
 	}
@@ -263,7 +263,7 @@ func (c *nodeConfig) certificate(now time.Time) ([]byte, error) {
 // memberConfig takes the port for peers and makes what the node is started with.
 func (c *nodeConfig) memberConfig() (cfg memberConfig, err error) {
 	if _, err := c.certificate(time.Now()); err != nil {
-		return cfg, err
+		return cfg, usage{err}
 	}
 	cfg = memberConfig{name: c.Member, data: c.Data, genesis: c.genesis, set: c.set, keys: c.keys, certificate: c.certificate,
 		listen: c.Listen, addresses: c.Peers, log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: c.level}))}

@@ -296,13 +296,20 @@ func serve(n *node.Node, cfg memberConfig) (*member, error) {
 	}
 	l, err := net.Listen("tcp", cfg.listen)
 	if err != nil {
-		return nil, usage{err}
+		return nil, fmt.Errorf("listen: %w", err)
 	}
-	m := &member{name: cfg.name, node: n, url: "http://" + l.Addr().String(), done: make(chan error, 1)}
+	m := &member{name: cfg.name, node: n, url: "http://" + l.Addr().String(), done: make(chan error, 2)} // the server's end, and the node's
 	m.server = &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 20 * time.Second,
 		WriteTimeout: 120 * time.Second, IdleTimeout: 120 * time.Second, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(cfg.log.Handler(), slog.LevelWarn)}
+	failed, stop := context.WithCancel(context.Background())
+	m.server.RegisterOnShutdown(stop)
 	go func() { m.done <- m.server.Serve(l) }()
+	go func() {
+		if err := n.Failure(failed); err != nil {
+			m.done <- err
+		}
+	}()
 	return m, nil
 }
 
@@ -351,7 +358,7 @@ func (m *member) stop() error {
 	err := m.server.Shutdown(ctx)
 	if err != nil {
 		// Whoever still talks is cut off: the node waits for its readers, and they for their clients.
-		err = errors.Join(err, m.server.Close())
+		err = m.server.Close()
 	}
 	return errors.Join(err, m.node.Close())
 }

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -253,4 +254,35 @@ func faultAt(t *testing.T, k int, persisted bool) bool {
 		t.Errorf("fault at step %d, persisted %v: %v", k, persisted, err)
 	}
 	return hit
+}
+
+// TestFailure: whoever runs a node learns that its disk failed, and not before.
+func TestFailure(t *testing.T) {
+	c := ledgertest.Found(12, 1)
+	mem := vfs.NewMem()
+	mustInit(t, c, mem)
+	var broken atomic.Bool
+	hook := &ledgertest.HookFS{FS: mem, Before: func(op ledgertest.Op) error {
+		if broken.Load() && strings.HasSuffix(op.Path, "signer.tmp") {
+			return errInjected
+		}
+		return nil
+	}}
+	n, err := node.Open(t.Context(), c.NodeConfig(hook, &ledgertest.Clock{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close()
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := n.Failure(over); err != nil {
+		t.Errorf("a sound node failed: %v", err)
+	}
+	broken.Store(true)
+	if _, err := n.Submit(t.Context(), workload(c)[0].Raw); err == nil {
+		t.Error("acknowledged without a signature")
+	}
+	if err := n.Failure(t.Context()); !errors.Is(err, errInjected) {
+		t.Errorf("%v", err)
+	}
 }

@@ -27,6 +27,9 @@ type Health struct {
 	OK        bool                 `json:"ok"`
 }
 
+// stuckFor is how long a block may wait for its quorum before the node calls it trouble.
+const stuckFor = 10 * time.Second
+
 // Health asks the node how it is.
 func (n *Node) Health(ctx context.Context) (Health, error) {
 	h := Health{Member: n.cfg.Member, Orderer: n.engine.Status(), Cosigned: map[string]time.Time{}}
@@ -38,6 +41,9 @@ func (n *Node) Health(ctx context.Context) (Health, error) {
 		}
 		if d := n.ahead(); d > 0 {
 			h.Trouble = fmt.Sprintf("the log is %s ahead of this node's clock; no new blocks until then", d)
+		}
+		if waits := n.cfg.Now().Sub(n.stuck); n.stuckAt != 0 && waits > stuckFor {
+			h.Trouble = fmt.Sprintf("height %d has been without a quorum of cosignatures for %s", n.stuckAt, waits.Round(time.Second))
 		}
 		return nil
 	})

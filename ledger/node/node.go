@@ -101,12 +101,13 @@ type Node struct {
 	machine   *commit.Machine
 	devices   *limiter
 	lastNote  []byte
-	unwritten []byte // the newest checkpoint, while its file is older
-	cleared   bool   // the peers were asked whether the directory was rolled back: it may sign
-	rejoins   bool   // the directory was wiped, and nothing is signed since
-	least     uint64 // no smaller tree is signed; set before anything may be
-	noEffect  bool   // the block at hand changed nothing
-	stuckAt   uint64 // height of the oldest block that was not final at the last tick
+	unwritten []byte    // the newest checkpoint, while its file is older
+	cleared   bool      // the peers were asked whether the directory was rolled back: it may sign
+	rejoins   bool      // the directory was wiped, and nothing is signed since
+	least     uint64    // no smaller tree is signed; set before anything may be
+	noEffect  bool      // the block at hand changed nothing
+	stuckAt   uint64    // height of the oldest block that was not final at the last tick
+	stuck     time.Time // when that was first so
 
 	mu      sync.Mutex // guards what follows
 	view    *view
@@ -296,7 +297,7 @@ func (n *Node) openOrderer() error {
 	for _, m := range n.members.Members {
 		names = append(names, m.Name)
 	}
-	n.raft = order.NewRaft(order.RaftConfig{Dir: dir, Self: n.cfg.Member, Members: names, Listen: n.cfg.Network.Streams(peer.Raft),
+	n.raft = order.NewRaft(order.RaftConfig{Dir: dir, Self: n.cfg.Member, Members: names, Quorum: n.policy.Quorum, Listen: n.cfg.Network.Streams(peer.Raft),
 		Dial: func(ctx context.Context, member string) (net.Conn, error) {
 			return n.cfg.Network.Dial(ctx, peer.Raft, member)
 		},
@@ -517,7 +518,9 @@ func (n *Node) hurry() {
 	if waiting != 0 && waiting == n.stuckAt || len(n.lastNote) == 0 {
 		n.exchange.ask()
 	}
-	n.stuckAt = waiting
+	if waiting != n.stuckAt {
+		n.stuckAt, n.stuck = waiting, n.cfg.Now()
+	}
 }
 
 // Ready waits until the node answers readers: a quorum has cosigned at least genesis.
@@ -531,6 +534,17 @@ func (n *Node) Ready(ctx context.Context) error {
 		return ledger.ErrStopping
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+// Failure waits until the node cannot go on, and says why: it answers what is final, takes nothing more, and is to be closed
+// and started again. Nil when ctx ends first.
+func (n *Node) Failure(ctx context.Context) error {
+	select {
+	case <-n.broken:
+		return n.failed()
+	case <-ctx.Done():
+		return nil
 	}
 }
 

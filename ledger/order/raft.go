@@ -25,6 +25,8 @@ type RaftConfig struct {
 	Dir     string   // the engine's own, on a real disk: its store maps its file into memory
 	Self    string   // this member's name
 	Members []string // names of all voting members, the same list in the same order everywhere
+	// Quorum is how many cosignatures make a block final; what is tolerated depends on it too. Default: a majority.
+	Quorum int
 
 	// Listen brings connections from members; each must say by Peer who authenticated it, and that is believed.
 	Listen net.Listener
@@ -91,6 +93,9 @@ func NewRaft(cfg RaftConfig) *Raft {
 	}
 	if cfg.Snapshot == 0 {
 		cfg.Snapshot = 512
+	}
+	if cfg.Quorum == 0 {
+		cfg.Quorum = len(cfg.Members)/2 + 1
 	}
 	r := &Raft{cfg: cfg, pool: NewPool(cfg.Pool), notify: make(chan bool), ordered: make(chan struct{}, 1)}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
@@ -258,7 +263,7 @@ func (r *Raft) Status() Status {
 	engine, s := r.raft, Status{Engine: "raft", Height: r.head.Height, PoolBytes: r.pool.Bytes(),
 		Healthy: r.trouble == nil && !r.stopped,
 		Tolerates: fmt.Sprintf("crash of %d of %d members; no dishonest leader",
-			(len(r.cfg.Members)-1)/2, len(r.cfg.Members))}
+			min((len(r.cfg.Members)-1)/2, len(r.cfg.Members)-r.cfg.Quorum), len(r.cfg.Members))}
 	if r.trouble != nil {
 		s.Trouble = r.trouble.Error()
 	}
