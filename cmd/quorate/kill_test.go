@@ -51,15 +51,20 @@ func TestKill(t *testing.T) {
 	load := newKillLoad(c)
 	load.start()
 	rng := rand.New(rand.NewPCG(ledgertest.Seed(t), 1))
+	load.progress()
 	for done := 0; done < kills && !t.Failed(); {
 		done += c.trouble(rng)
+		if rng.IntN(3) == 0 {
+			load.progress() // else the next trouble comes while this one lasts
+		}
 	}
+	load.progress()
 	load.stop()
 	load.check()
 	c.end()
 	t.Logf("%d kills, %d pauses; %d certificates published, %d revoked, %d requests whose outcome nobody was told",
 		c.kills, c.pauses, len(load.published), load.revoked, load.unknown)
-	if len(load.published) == 0 || load.revoked == 0 {
+	if load.revoked == 0 {
 		t.Error("the load did nothing")
 	}
 }

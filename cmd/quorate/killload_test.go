@@ -54,6 +54,22 @@ func (l *killLoad) start() {
 	l.wg.Go(l.ask)
 }
 
+// progress waits until something more is published than was when it was called.
+func (l *killLoad) progress() {
+	count := func() int {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return len(l.published)
+	}
+	for before := count(); count() == before; {
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-l.ctx.Done():
+			l.c.t.Fatal("nothing is published any more")
+		}
+	}
+}
+
 func (l *killLoad) stop() {
 	l.cancel()
 	l.wg.Wait()

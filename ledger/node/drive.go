@@ -137,6 +137,9 @@ func (n *Node) finalise(o commit.Finalise) (commit.Input, error) {
 	}
 	for _, p := range o.Blocks {
 		n.answerFinal(p)
+		for _, tx := range p.Block.Txs {
+			n.facts.done(tx)
+		}
 	}
 	n.tock()
 	return commit.Persisted{Height: f.Height}, nil

@@ -107,6 +107,16 @@ func (f *facts) Transaction(spki []byte, s ledger.Signature) bool {
 	return ok
 }
 
+// done forgets what was examined of a transaction that was judged and is final: kept, it is work for the garbage collector.
+func (f *facts) done(tx *ledger.Parsed) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, digest := range tx.Tx.Bodies {
+		delete(f.examined.new, digest)
+		delete(f.examined.old, digest)
+	}
+}
+
 // warm examines a submission's operations, and checks the signatures of its certificates, on all cores.
 func (f *facts) warm(tx *ledger.Parsed) {
 	var wg sync.WaitGroup
