@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -87,8 +88,8 @@ func parseNodeConfig(data []byte, dir string) (*nodeConfig, error) {
 	if err := d.Decode(&c); err != nil {
 		return nil, err
 	}
-	if d.More() {
-		return nil, errors.New("more than one JSON value")
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("something follows the JSON value")
 	}
 	for _, f := range []struct {
 		name  string
