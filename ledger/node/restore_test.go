@@ -2,12 +2,14 @@ package node_test
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"strings"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/quorate-pki/quorate/internal/durable"
 	"github.com/quorate-pki/quorate/ledger"
 	"github.com/quorate-pki/quorate/ledger/fsck"
 	"github.com/quorate-pki/quorate/ledger/ledgertest"
@@ -56,7 +58,7 @@ func lost(t *testing.T, cfg node.Config) {
 	if err := node.Init(cfg); err != nil {
 		t.Fatal(err)
 	}
-	if err := cfg.FS.RemoveAll("node/orderer"); err != nil {
+	if err := errors.Join(cfg.FS.RemoveAll("node/orderer"), durable.SyncDir(cfg.FS, "node")); err != nil {
 		t.Fatal(err)
 	}
 }
