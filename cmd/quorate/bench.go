@@ -43,7 +43,7 @@ in turns:
               with the same stores
 
 Each figure is the median of its turns. First the state is filled with --preload certificates: their signatures are skipped, and each
-member folds them from tiles. A million takes about two minutes on two cores, 3 GB of disk, and 4 GB of memory while it is made.
+member folds them from tiles. A million takes about six minutes on two cores, 3 GB of disk, and 4 GB of memory while it is made.
 
 With members that share processors and a disk, this measures the work that a certificate is, not what a consortium of as many machines
 can do.`,
