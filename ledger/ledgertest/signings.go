@@ -66,3 +66,15 @@ func (s *signings) Rename(from, to string) error {
 	s.last, s.roots[now.Size] = now, now.Root
 	return nil
 }
+
+// Signed are the sizes that a member's key has signed so far.
+func (c *Cluster) Signed(name string) map[uint64]bool {
+	s := c.signed[name]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := map[uint64]bool{}
+	for size := range s.roots {
+		out[size] = true
+	}
+	return out
+}

@@ -205,6 +205,7 @@ func (n *Node) adopt(src *source, p *part) error {
 		return n.fail(fmt.Errorf("this member signed another root at size %d than a quorum: diverged", memory.Size))
 	}
 	f := src.final(last)
+	n.least = max(n.least, src.target.Size) // on the way there it signs nothing
 	if err := n.keep(blocks, p.leaves, f); err != nil {
 		return n.fail(err)
 	}

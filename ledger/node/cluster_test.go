@@ -117,8 +117,19 @@ func TestCatchUp(t *testing.T) {
 	}
 	// The leader cuts its log at times of its own choosing; what counts is that it has.
 	c.awaitSnapshots()
+	before := c.Signed("ca-d")
+	head, err := c.Node("ca-a").Head(c.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
 	c.Start("ca-d")
 	c.publish("ca-d", 1)
+	for size := range c.Signed("ca-d") {
+		// What it signed before it may say again; on the way to the others it says nothing.
+		if !before[size] && size < head.Size {
+			t.Errorf("signed size %d while it caught up with %d", size, head.Size)
+		}
+	}
 	c.Check(c.ctx, c.oracle)
 }
 
