@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"os"
 	"slices"
 	"strings"
@@ -67,10 +68,7 @@ func (b *publishBench) stages() (out []stage) {
 		out = append(out, stage{name, float64(ns) / float64(all)})
 	}
 	slices.SortFunc(out, func(x, y stage) int {
-		if x.Share != y.Share {
-			return map[bool]int{true: -1, false: 1}[x.Share > y.Share]
-		}
-		return strings.Compare(x.Name, y.Name)
+		return cmp.Or(cmp.Compare(y.Share, x.Share), cmp.Compare(x.Name, y.Name))
 	})
 	return out
 }

@@ -219,8 +219,7 @@ func (l *killLoad) revoke() {
 	}
 }
 
-// ask asks single members. One that said revoked never says good again, whatever happens to it; and a member that answers from
-// a tree in which the certificate is published knows it.
+// ask asks single members. One that said revoked never says good again, whatever happens to it.
 func (l *killLoad) ask() {
 	for l.rest() {
 		x := l.any(func(*told) bool { return true })

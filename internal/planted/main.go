@@ -37,12 +37,13 @@ func main() {
 	only := flag.String("only", "", "plant the bug of this name alone")
 	list := flag.Bool("list", false, "list the bugs and plant none")
 	flag.Parse()
-	missed := 0
+	missed, known := 0, *only == ""
 	for _, b := range bugs {
-		switch {
-		case *only != "" && *only != b.name:
+		if *only != "" && *only != b.name {
 			continue
-		case *list:
+		}
+		known = true
+		if *list {
 			fmt.Printf("%-24s %s\n", b.name, b.promise)
 			continue
 		}
@@ -53,6 +54,10 @@ func main() {
 			verdict = "MISSED: " + err.Error()
 		}
 		fmt.Printf("%-24s %5.1f s  %s\n", b.name, time.Since(begin).Seconds(), verdict)
+	}
+	if !known {
+		fmt.Fprintf(os.Stderr, "there is no bug %q; see -list\n", *only)
+		os.Exit(2)
 	}
 	if missed > 0 {
 		fmt.Printf("%d not found\n", missed)
