@@ -63,6 +63,44 @@ func TestRaftAlone(t *testing.T) {
 	})
 }
 
+// TestRaftCloseEarly: Close ends a start whose first delivery hangs. What is not final is delivered again, and whatever else
+// the engine begins with waits behind it. Which of them sees the end first is a matter of luck: many rounds.
+func TestRaftCloseEarly(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cons, dir := ledgertest.Found(5, 1), t.TempDir()
+	app := ledgertest.NewOrderApp(cons)
+	app.Lag = 3
+	raw, id := cons.OrderTx(1)
+	for round := range 20 {
+		e := alone{order.NewRaft(order.RaftConfig{Dir: dir, Self: "ca-a", Members: []string{"ca-a"}, Log: slog.New(slog.DiscardHandler),
+			Heartbeat: heartbeat, Pool: order.PoolConfig{Classify: func([]byte) (string, order.Lane) { return "", order.Normal }}})}
+		begun := make(chan struct{})
+		held := sync.OnceFunc(func() { close(begun) })
+		if round > 0 {
+			app = app.Clone()
+			app.Hold = func(ctx context.Context, call string) error {
+				if call == "deliver" {
+					held()
+					<-ctx.Done()
+				}
+				return ctx.Err()
+			}
+		}
+		err := e.Start(ctx, app)
+		if err == nil && round == 0 {
+			if err = e.Submit(ctx, raw); err == nil {
+				err = app.Wait(ctx, ledgertest.Seen(id))
+			}
+		} else if err == nil {
+			<-begun
+		}
+		if err := errors.Join(err, e.Close(), app.Check()); err != nil {
+			t.Fatalf("round %d: %v", round, err)
+		}
+	}
+}
+
 // network joins engines by pipes. A pipe's far end knows who dialled.
 type network struct {
 	mu    sync.Mutex

@@ -39,7 +39,7 @@ func (r *Raft) watch() {
 // happens to a block that was signed, this term signs none in its place: the loop ends, and the term with it.
 func (r *Raft) lead(ctx context.Context) {
 	term := r.raft.CurrentTerm()
-	if r.raft.Barrier(barrier).Error() != nil || r.raft.CurrentTerm() != term {
+	if answer(ctx, r.raft.Barrier(barrier)) != nil || r.raft.CurrentTerm() != term {
 		return
 	}
 	for {
@@ -73,8 +73,7 @@ func (r *Raft) lead(ctx context.Context) {
 // commit has a block ordered and delivered here.
 func (r *Raft) commit(ctx context.Context, block []byte) error {
 	f := r.raft.Apply(append([]byte{entryVersion}, block...), 0)
-	done := make(chan error, 1)
-	go func() { done <- f.Error() }()
+	done := answered(f)
 	stuck := time.NewTimer(r.cfg.Stuck)
 	defer stuck.Stop()
 	for {
@@ -92,6 +91,24 @@ func (r *Raft) commit(ctx context.Context, block []byte) error {
 		case <-stuck.C:
 			return errors.New("too few members take its blocks")
 		}
+	}
+}
+
+// answered is a future's error, once it has one. The library forgets the futures its state machine still holds when it
+// shuts down: nobody may wait for one alone.
+func answered(f raft.Future) <-chan error {
+	done := make(chan error, 1)
+	go func() { done <- f.Error() }()
+	return done
+}
+
+// answer waits for a future for as long as this member leads or runs.
+func answer(ctx context.Context, f raft.Future) error {
+	select {
+	case err := <-answered(f):
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
