@@ -25,10 +25,12 @@ type killLoad struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
-	mu        sync.Mutex // guards what follows
-	published []*told
-	revoked   int
-	unknown   int
+	mu         sync.Mutex // guards what follows
+	published  []*told
+	revoked    int
+	unknown    int
+	histories  int // checked, of one certificate each
+	operations int // in them
 }
 
 // told is what users were told of one certificate.
@@ -52,6 +54,7 @@ func (l *killLoad) start() {
 	}
 	l.wg.Go(l.revoke)
 	l.wg.Go(l.ask)
+	l.wg.Go(l.rivals)
 }
 
 // progress waits until something more is published than was when it was called.
