@@ -167,13 +167,16 @@ func (a app) Deliver(ctx context.Context, o order.Ordered) (order.Members, error
 // keepUp catches up by tiles when so much is not final here that the others must be further: the leader proposes no more
 // than K blocks above what is final for it.
 func (n *Node) keepUp(ctx context.Context) error {
-	var pending int
-	var final uint64
-	err := n.run(ctx, func() error {
-		pending, final = n.machine.Pending(), n.machine.Final().Channel().Height
-		return nil
+	final, err := look(ctx, n, func() (uint64, error) {
+		if n.machine.Pending() <= 2*ledger.MaxPending {
+			return 0, errNotNow
+		}
+		return n.machine.Final().Channel().Height, nil
 	})
-	if err != nil || pending <= 2*ledger.MaxPending {
+	if errors.Is(err, errNotNow) {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	_, err = app{n}.Fetch(ctx, final+1)

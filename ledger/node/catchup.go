@@ -92,8 +92,8 @@ func (n *Node) catchUp(ctx context.Context, peer string) error {
 		return fmt.Errorf("its checkpoint: %w", err)
 	}
 	for {
-		var from *state.State
-		if err := n.run(ctx, func() error { from = n.machine.Final(); return nil }); err != nil {
+		from, err := look(ctx, n, func() (*state.State, error) { return n.machine.Final(), nil })
+		if err != nil {
 			return err
 		}
 		if src.target.Size <= from.Size() {

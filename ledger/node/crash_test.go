@@ -286,3 +286,48 @@ func TestFailure(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestDiskHangs: while a write does not return, the node says so, and whoever asks gives up when they like. What waits is
+// acknowledged when the write returns.
+func TestDiskHangs(t *testing.T) {
+	c := ledgertest.Found(12, 1)
+	mem := vfs.NewMem()
+	mustInit(t, c, mem)
+	var hangs atomic.Bool
+	reached, release := make(chan struct{}), make(chan struct{})
+	hook := &ledgertest.HookFS{FS: mem, Before: func(op ledgertest.Op) error {
+		if strings.HasSuffix(op.Path, "signer.tmp") && hangs.CompareAndSwap(true, false) {
+			close(reached)
+			<-release
+		}
+		return nil
+	}}
+	n, err := node.Open(t.Context(), c.NodeConfig(hook, &ledgertest.Clock{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close()
+	hangs.Store(true)
+	told := make(chan error, 1)
+	go func() {
+		_, err := n.Submit(t.Context(), workload(c)[0].Raw)
+		told <- err
+	}()
+	<-reached
+	h, err := n.Health(t.Context())
+	if err != nil || h.OK || !strings.Contains(h.Trouble, "disk hangs") {
+		t.Errorf("health: %+v, %v", h, err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if _, err := n.Submit(ctx, workload(c)[1].Raw); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a submitter that gave up: %v", err)
+	}
+	close(release)
+	if err := <-told; err != nil {
+		t.Errorf("the submission that waited: %v", err)
+	}
+	if h, err := n.Health(t.Context()); err != nil || !h.OK {
+		t.Errorf("health afterwards: %+v, %v", h, err)
+	}
+}

@@ -30,26 +30,21 @@ type Health struct {
 // stuckFor is how long a block may wait for its quorum before the node calls it trouble.
 const stuckFor = 10 * time.Second
 
-// Health asks the node how it is.
+// busyFor is how long the node may be at one thing before it says so instead of what it would find out.
+const busyFor = 2 * time.Second
+
+// Health asks the node how it is. It answers even when the disk does not.
 func (n *Node) Health(ctx context.Context) (Health, error) {
-	h := Health{Member: n.cfg.Member, Orderer: n.engine.Status(), Cosigned: map[string]time.Time{}}
-	err := n.run(ctx, func() error {
-		ch := n.machine.Head().Channel()
-		h.Channel, h.Height, h.Lag = ch.Name, ch.Height, uint64(n.machine.Pending())
-		if why := n.machine.Divergence(); why != nil {
-			h.Diverged = why.Error()
-		}
-		if d := n.ahead(); d > 0 {
-			h.Trouble = fmt.Sprintf("the log is %s ahead of this node's clock; no new blocks until then", d)
-		}
-		if waits := n.cfg.Now().Sub(n.stuck); n.stuckAt != 0 && waits > stuckFor {
-			h.Trouble = fmt.Sprintf("height %d has been without a quorum of cosignatures for %s", n.stuckAt, waits.Round(time.Second))
-		}
-		return nil
-	})
-	if err != nil {
+	soon, cancel := context.WithTimeout(ctx, busyFor)
+	defer cancel()
+	h, err := look(soon, n, func() (Health, error) { return n.loopHealth(), nil })
+	switch {
+	case err != nil && ctx.Err() == nil && soon.Err() != nil:
+		h.Trouble = fmt.Sprintf("the node has been at one thing for over %s: its disk hangs, or the machine has too much to do", busyFor)
+	case err != nil:
 		return h, err
 	}
+	h.Member, h.Orderer = n.cfg.Member, n.engine.Status()
 	head, err := n.Head(ctx)
 	if err != nil {
 		return h, err
@@ -61,6 +56,22 @@ func (n *Node) Health(ctx context.Context) (Health, error) {
 	}
 	h.OK = h.Diverged == "" && h.Trouble == "" && h.Orderer.Healthy
 	return h, nil
+}
+
+// loopHealth is what only the loop knows.
+func (n *Node) loopHealth() (h Health) {
+	ch := n.machine.Head().Channel()
+	h.Channel, h.Height, h.Lag = ch.Name, ch.Height, uint64(n.machine.Pending())
+	if why := n.machine.Divergence(); why != nil {
+		h.Diverged = why.Error()
+	}
+	if d := n.ahead(); d > 0 {
+		h.Trouble = fmt.Sprintf("the log is %s ahead of this node's clock; no new blocks until then", d)
+	}
+	if waits := n.cfg.Now().Sub(n.stuck); n.stuckAt != 0 && waits > stuckFor {
+		h.Trouble = fmt.Sprintf("height %d has been without a quorum of cosignatures for %s", n.stuckAt, waits.Round(time.Second))
+	}
+	return h
 }
 
 func cosigned(p *tlog.Policy, head ledger.Head) map[string]time.Time {

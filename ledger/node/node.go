@@ -286,7 +286,34 @@ func (n *Node) Failure(ctx context.Context) error {
 	}
 }
 
-// run does something on the loop and waits for it.
+// look asks the loop something, for as long as ctx lasts: a disk that hangs keeps the loop. What f changes, it changes
+// even when nobody waits any more.
+func look[T any](ctx context.Context, n *Node, f func() (T, error)) (T, error) {
+	type answer struct {
+		value T
+		err   error
+	}
+	answered := make(chan answer, 1)
+	var none T
+	select {
+	case n.work <- func() {
+		v, err := f()
+		answered <- answer{v, err}
+	}:
+	case <-n.done:
+		return none, ledger.ErrStopping
+	case <-ctx.Done():
+		return none, ctx.Err()
+	}
+	select {
+	case a := <-answered:
+		return a.value, a.err
+	case <-ctx.Done():
+		return none, ctx.Err()
+	}
+}
+
+// run does something on the loop and waits for it, however long it takes once it began.
 func (n *Node) run(ctx context.Context, f func() error) error {
 	done := make(chan error, 1)
 	select {

@@ -63,12 +63,13 @@ func (n *Node) peerTransaction(w http.ResponseWriter, r *http.Request) {
 
 // peerTrace answers a member that lost its memory with what it is known here to have signed.
 func (n *Node) peerTrace(w http.ResponseWriter, r *http.Request) {
-	answer := cosignatures{Version: 1, Notes: [][]byte{}}
-	err := n.run(r.Context(), func() error {
-		if cp, sig, ok := n.machine.Trace(n.members.CosignerName(peer.Of(r.Context()))); ok {
+	name := n.members.CosignerName(peer.Of(r.Context()))
+	answer, err := look(r.Context(), n, func() (cosignatures, error) {
+		answer := cosignatures{Version: 1, Notes: [][]byte{}}
+		if cp, sig, ok := n.machine.Trace(name); ok {
 			answer.Notes = append(answer.Notes, tlog.FormatNote(cp, []tlog.Signature{sig}))
 		}
-		return nil
+		return answer, nil
 	})
 	if err != nil {
 		refusePeer(w, err)

@@ -58,34 +58,37 @@ const resubmit = 2 * time.Second
 
 // accept refuses what would leave no leaf, and checks signatures on all cores before anything queues.
 func (n *Node) accept(ctx context.Context, tx *ledger.Parsed) error {
-	err := n.run(ctx, func() error {
-		if err := n.failed(); err != nil {
-			return fmt.Errorf("%w: %w", ledger.ErrStopping, err)
-		}
-		if why := n.machine.Divergence(); why != nil {
-			return reason.New(reason.Diverged, "%v", why)
-		}
-		head := n.machine.Head()
-		no, err := state.CheckTransaction(head, tx, n.now(head), n.facts)
-		switch {
-		case err != nil:
-			return err
-		case no != nil && no.Code == reason.Replayed:
-			return nil // committed and not final yet: wait for it with the others
-		case no != nil:
-			return no
-		}
-		for _, id := range tx.Tx.Signers {
-			if !head.Registered(id) && !n.devices.take(id, tx.ID, n.cfg.Now()) {
-				return reason.New(reason.RateLimited, "key %x", id)
-			}
-		}
-		return nil
-	})
+	_, err := look(ctx, n, func() (struct{}, error) { return struct{}{}, n.acceptable(tx) })
 	if err == nil {
 		n.facts.warm(tx)
 	}
 	return err
+}
+
+// acceptable says why a transaction is not accepted, on the loop.
+func (n *Node) acceptable(tx *ledger.Parsed) error {
+	if err := n.failed(); err != nil {
+		return fmt.Errorf("%w: %w", ledger.ErrStopping, err)
+	}
+	if why := n.machine.Divergence(); why != nil {
+		return reason.New(reason.Diverged, "%v", why)
+	}
+	head := n.machine.Head()
+	no, err := state.CheckTransaction(head, tx, n.now(head), n.facts)
+	switch {
+	case err != nil:
+		return err
+	case no != nil && no.Code == reason.Replayed:
+		return nil // committed and not final yet: wait for it with the others
+	case no != nil:
+		return no
+	}
+	for _, id := range tx.Tx.Signers {
+		if !head.Registered(id) && !n.devices.take(id, tx.ID, n.cfg.Now()) {
+			return reason.New(reason.RateLimited, "key %x", id)
+		}
+	}
+	return nil
 }
 
 // now is the time that a block proposed now would have.
@@ -94,17 +97,15 @@ func (n *Node) now(head *state.State) ledger.Millis {
 }
 
 // Judge implements ledger.Submitter.
-func (n *Node) Judge(ctx context.Context, submission []byte) (verdicts []ledger.Verdict, err error) {
+func (n *Node) Judge(ctx context.Context, submission []byte) ([]ledger.Verdict, error) {
 	tx, err := ledger.ParseSubmission(submission, ledger.ForDryRun)
 	if err != nil {
 		return nil, err
 	}
-	err = n.run(ctx, func() error {
+	return look(ctx, n, func() ([]ledger.Verdict, error) {
 		head := n.machine.Head()
-		verdicts, err = state.Try(head, tx, n.now(head), n.facts)
-		return err
+		return state.Try(head, tx, n.now(head), n.facts)
 	})
-	return verdicts, err
 }
 
 func (n *Node) wait(id ledger.Hash) chan answer {
