@@ -308,11 +308,11 @@ func (r *Raft) Close() error {
 	if again {
 		return nil
 	}
-	if engine != nil && engine.State() == raft.Leader && len(r.cfg.Members) > 1 {
+	if engine != nil && len(r.cfg.Members) > 1 {
 		handed := make(chan struct{})
 		go func() {
 			defer close(handed)
-			_ = engine.LeadershipTransfer().Error() // at worst they elect
+			r.handOver(engine)
 		}()
 		select {
 		case <-handed:
@@ -332,6 +332,19 @@ func (r *Raft) Close() error {
 		errs = append(errs, r.store.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// HandOver makes another member lead, if this one does and another can.
+func (r *Raft) HandOver() {
+	if engine, err := r.running(); err == nil {
+		r.handOver(engine)
+	}
+}
+
+func (r *Raft) handOver(engine *raft.Raft) {
+	if engine.State() == raft.Leader {
+		_ = engine.LeadershipTransfer().Error() // at worst they elect
+	}
 }
 
 // checkedLogs has the app check every block before this member stores it, as leader and as follower alike: what is not
@@ -359,7 +372,13 @@ func (c checkedLogs) StoreLogs(logs []*raft.Log) error {
 			return fmt.Errorf("entry %d: %w", l.Index, err)
 		}
 	}
-	return c.LogStore.StoreLogs(logs)
+	if err := c.LogStore.StoreLogs(logs); err != nil {
+		// The library would go on and try again for ever: a member whose disk is full would look well.
+		err = fmt.Errorf("storing entries of the orderer's log: %w", err)
+		c.r.fail(err)
+		return err
+	}
+	return nil
 }
 
 func entryBlock(data []byte) ([]byte, error) {
