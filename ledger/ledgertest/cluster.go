@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,18 +36,20 @@ type Cluster struct {
 	nodes     map[string]*node.Node
 	proxies   map[string]*proxy
 	signed    map[string]*signings // by each member's key, over all its directories
+	skew      map[string]*atomic.Int64
 }
 
 // NewCluster founds n members, and starts none.
 func NewCluster(t testing.TB, seed uint64, n int) *Cluster {
 	t.Helper()
-	c := &Cluster{Heartbeat: 200 * time.Millisecond, C: Found(seed, n), t: t, dir: t.TempDir(), begin: time.Now(), nodes: map[string]*node.Node{}, proxies: map[string]*proxy{}, signed: map[string]*signings{}}
+	c := &Cluster{Heartbeat: 200 * time.Millisecond, C: Found(seed, n), t: t, dir: t.TempDir(), begin: time.Now(), nodes: map[string]*node.Node{}, proxies: map[string]*proxy{}, signed: map[string]*signings{},
+		skew: map[string]*atomic.Int64{}}
 	for _, m := range c.C.Set.Members {
 		p, err := newProxy()
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.proxies[m.Name], c.signed[m.Name] = p, newSignings(t, c.C, m.Name)
+		c.proxies[m.Name], c.signed[m.Name], c.skew[m.Name] = p, newSignings(t, c.C, m.Name), new(atomic.Int64)
 		if err := node.Init(c.config(m.Name)); err != nil {
 			t.Fatal(err)
 		}
@@ -73,13 +76,21 @@ func (c *Cluster) Names() (out []string) {
 // Now is the cluster's clock: it begins at Start and runs as fast as the real one.
 func (c *Cluster) Now() time.Time { return Start.Add(time.Since(c.begin)) }
 
+// SetClock sets a member's clock ahead of the cluster's, or back.
+func (c *Cluster) SetClock(name string, ahead time.Duration) { c.skew[name].Store(int64(ahead)) }
+
+func (c *Cluster) clock(name string) func() time.Time {
+	skew := c.skew[name]
+	return func() time.Time { return c.Now().Add(time.Duration(skew.Load())) }
+}
+
 // Dir is a member's directory.
 func (c *Cluster) Dir(name string) string { return filepath.Join(c.dir, name) }
 
 func (c *Cluster) config(name string) node.Config {
 	log := slog.New(slog.NewTextHandler(testWriter{c.t, name}, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	return node.Config{FS: c.signed[name], Dir: c.Dir(name), Genesis: c.C.Genesis, Member: name, LogKey: c.C.Key(name + "/log"),
-		CosigningKey: c.C.Key(name + "/cosigning"), BlockKey: c.C.Key(name + "/block"), Now: c.Now, Log: log,
+		CosigningKey: c.C.Key(name + "/cosigning"), BlockKey: c.C.Key(name + "/block"), Now: c.clock(name), Log: log,
 		Tick: 100 * time.Millisecond, Heartbeat: c.Heartbeat, Entries: c.Entries, Part: 3}
 }
 
@@ -145,7 +156,7 @@ func (c *Cluster) open(ctx context.Context, name string) (*node.Node, error) {
 		addresses[other] = p.listener.Addr().String()
 	}
 	cfg.Listen = l
-	cfg.Network, err = peer.New(peer.Config{Members: c.C.Set, Self: name, Key: c.C.Key(name + "/tls"), Addresses: addresses, Now: c.Now, Log: cfg.Log})
+	cfg.Network, err = peer.New(peer.Config{Members: c.C.Set, Self: name, Key: c.C.Key(name + "/tls"), Addresses: addresses, Now: cfg.Now, Log: cfg.Log})
 	if err != nil {
 		return nil, err
 	}

@@ -103,6 +103,9 @@ func (a *OrderApp) Last() order.Ordered {
 	return a.last
 }
 
+// Fit implements order.App.
+func (a *OrderApp) Fit(context.Context) error { return nil }
+
 // Assemble implements order.App.
 func (a *OrderApp) Assemble(ctx context.Context, prev order.Ref, view uint64, txs [][]byte) ([]byte, order.Ref, error) {
 	leave, err := a.enter(ctx, "assemble")

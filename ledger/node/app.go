@@ -25,6 +25,28 @@ func (a app) Last() order.Ordered {
 	return a.n.final
 }
 
+// Fit implements order.App.
+func (a app) Fit(ctx context.Context) error {
+	_, err := look(ctx, a.n, func() (struct{}, error) {
+		if err := a.n.failed(); err != nil {
+			return struct{}{}, err
+		}
+		if why := a.n.machine.Divergence(); why != nil {
+			return struct{}{}, why
+		}
+		return struct{}{}, a.n.clockWrong()
+	})
+	return err
+}
+
+// clockWrong says that this node's clock is not the others'; a node alone has nothing to compare it with.
+func (n *Node) clockWrong() error {
+	if n.exchange == nil {
+		return nil
+	}
+	return n.exchange.clocks.wrong(n.cfg.Now(), len(n.members.Members))
+}
+
 // Assemble implements order.App (step 2 of the commit path). It waits, and the transactions with it, while proposing
 // would be pointless: too many blocks are not final, or this node's clock was set back and its block would be refused.
 func (a app) Assemble(ctx context.Context, prev order.Ref, view uint64, txs [][]byte) (block []byte, ref order.Ref, err error) {

@@ -22,8 +22,9 @@ import (
 // there is one sender: what a peer has not taken waits for it, bounded, the newest kept. Every answer carries the peer's
 // own newest cosignature, so whoever connects learns where the other stands.
 type exchange struct {
-	n    *Node
-	http *http.Client
+	n      *Node
+	http   *http.Client
+	clocks clocks
 
 	mu    sync.Mutex
 	own   []byte             // this member's newest cosignature, as a note
@@ -179,10 +180,10 @@ func (x *exchange) take(ctx context.Context, peer string, raw []byte) error {
 	})
 }
 
-// forward is Raft's Forward: its errors say what Submit's do.
+// forward is Raft's Forward: its errors say what Submit's do. What only says that the leader cannot is ErrBusy.
 func (x *exchange) forward(ctx context.Context, leader string, tx []byte) error {
 	_, err := x.post(ctx, leader, pathSubmit, tx, 1<<10)
-	if code, ok := reason.CodeOf(err); ok && (code == reason.Busy || code == reason.Stopping) || err != nil && !ok {
+	if code, ok := reason.CodeOf(err); ok && (code == reason.Busy || code == reason.Stopping || code == reason.Diverged || code == reason.RateLimited) || err != nil && !ok {
 		return fmt.Errorf("the leader %s did not take it (%v): %w", leader, err, order.ErrBusy)
 	}
 	return err
@@ -203,6 +204,7 @@ func (x *exchange) do(ctx context.Context, method, peer, path string, body []byt
 		return nil, err
 	}
 	defer resp.Body.Close()
+	x.clocks.note(peer, resp.Header.Get("Date"))
 	if resp.StatusCode != http.StatusOK {
 		return nil, problem.Read(resp)
 	}

@@ -20,3 +20,6 @@ func (n *Node) Propose(ctx context.Context, txs ...[]byte) error {
 
 // NewTaker returns a fresh limiter's take.
 func NewTaker() func(key, id ledger.Hash, now time.Time) bool { return newLimiter().take }
+
+// HandOver makes another member lead, if this one does.
+func (n *Node) HandOver() { n.raft.HandOver() }

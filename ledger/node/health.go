@@ -68,6 +68,9 @@ func (n *Node) loopHealth() (h Health) {
 	if d := n.ahead(); d > 0 {
 		h.Trouble = fmt.Sprintf("the log is %s ahead of this node's clock; no new blocks until then", d)
 	}
+	if err := n.clockWrong(); err != nil {
+		h.Trouble = err.Error()
+	}
 	if waits := n.cfg.Now().Sub(n.stuck); n.stuckAt != 0 && waits > stuckFor {
 		h.Trouble = fmt.Sprintf("height %d has been without a quorum of cosignatures for %s", n.stuckAt, waits.Round(time.Second))
 	}

@@ -22,7 +22,10 @@ func (n *Node) peerHandler() http.Handler {
 	mux.HandleFunc("GET "+pathTrace, n.peerTrace)
 	mux.HandleFunc("GET "+pathHead, n.peerCheckpoint)
 	mux.HandleFunc("GET "+pathTile, n.peerTile)
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Date", n.cfg.Now().UTC().Format(http.TimeFormat)) // for its clocks
+		mux.ServeHTTP(w, r)
+	})
 }
 
 func (n *Node) peerCosignatures(w http.ResponseWriter, r *http.Request) {

@@ -29,32 +29,62 @@ func (n *Node) Submit(ctx context.Context, submission []byte) (ledger.Result, er
 	if err := n.accept(ctx, tx); err != nil {
 		return ledger.Result{}, err
 	}
-	if err := n.engine.Submit(ctx, submission); err != nil {
-		if errors.Is(err, order.ErrBusy) {
-			return ledger.Result{}, fmt.Errorf("%w: %v", ledger.ErrBusy, err)
-		}
-		if why, refused := errors.AsType[*reason.Error](err); refused {
-			return ledger.Result{}, why // by the leader
-		}
-		return ledger.Result{}, fmt.Errorf("%w: %w", ledger.ErrStopping, err)
+	taker := n.taker()
+	if err := n.hand(ctx, tx, submission); err != nil {
+		return ledger.Result{}, err
 	}
-	again := time.NewTicker(resubmit)
+	// Odd periods, so that nothing that happens regularly meets every attempt of a transaction.
+	again := time.NewTicker(lookAgain + time.Duration(tx.ID[0])*time.Millisecond)
 	defer again.Stop()
-	for {
+	for rounds := 1; ; rounds++ {
 		select {
 		case a := <-wait:
 			return a.result, a.err
 		case <-again.C:
-			// The leader that had it may be gone. Whether this one takes it shows when it is ordered.
-			_ = n.engine.Submit(ctx, submission)
+			// The leader that had it may be gone, or may have lost it. Whether this one takes it shows when it is ordered.
+			if now := n.taker(); now != taker || rounds%resubmit == 0 {
+				taker = now
+				if why, refused := errors.AsType[*reason.Error](n.hand(ctx, tx, submission)); refused {
+					return ledger.Result{}, why
+				}
+			}
 		case <-ctx.Done():
 			return ledger.Result{}, fmt.Errorf("waiting for finality: %w", ctx.Err())
 		}
 	}
 }
 
-// resubmit is how long a transaction may be in no final block before it is handed to the orderer again.
-const resubmit = 2 * time.Second
+// hand gives a transaction to the orderer. What the leader refuses and this member does not is waited for: one of the two knows
+// less or is dishonest, and a refusal is never passed on in this member's name.
+func (n *Node) hand(ctx context.Context, tx *ledger.Parsed, submission []byte) error {
+	err := n.engine.Submit(ctx, submission)
+	switch why, refused := errors.AsType[*reason.Error](err); {
+	case err == nil:
+		return nil
+	case errors.Is(err, order.ErrBusy):
+		return fmt.Errorf("%w: %v", ledger.ErrBusy, err)
+	case refused:
+		n.cfg.Log.Debug("the leader refuses a transaction", "id", tx.ID, "why", why)
+		return n.accept(ctx, tx)
+	}
+	return fmt.Errorf("%w: %w", ledger.ErrStopping, err)
+}
+
+const (
+	lookAgain = 150 * time.Millisecond // and up to a quarter of a second: how often a waiting transaction asks who leads
+	resubmit  = 8                      // times that it asked and is in no final block: it is handed to the orderer again
+)
+
+// taker is who puts transactions into blocks, and since when.
+type taker struct {
+	leader string
+	view   uint64
+}
+
+func (n *Node) taker() taker {
+	s := n.engine.Status()
+	return taker{s.Leader, s.View}
+}
 
 // accept refuses what would leave no leaf, and checks signatures on all cores before anything queues.
 func (n *Node) accept(ctx context.Context, tx *ledger.Parsed) error {

@@ -80,6 +80,9 @@ type App interface {
 	// Assemble builds and signs the block after prev (leader only) and drops what is applied already. It waits
 	// while too many blocks are not final. ErrNothing: there is no block to make.
 	Assemble(ctx context.Context, prev Ref, view uint64, txs [][]byte) ([]byte, Ref, error)
+	// Fit says why this node should not lead, though it may take part: it is at one thing for too long, its clock is
+	// not the others', it has diverged. Nil when it may. It answers when ctx ends.
+	Fit(ctx context.Context) error
 	// Validate checks a block before this node stores or votes for it; it is no verdict on results.
 	Validate(ctx context.Context, view uint64, block []byte) error
 	// Deliver takes the next block, in order. It never waits for finality. An error but ErrNoEffect is fatal: the

@@ -75,7 +75,6 @@ type Raft struct {
 
 const (
 	entryVersion = 1    // first byte of every raft entry; the block follows
-	barrier      = 0    // no time limit: the term's context ends it
 	maxEntries   = 8    // of at most a block each, in one message
 	cachedLogs   = 32   // of at most a block each
 	electionFor  = 3    // heartbeats that a silent member keeps out of elections
@@ -119,6 +118,7 @@ func (r *Raft) Start(ctx context.Context, app App) error {
 		return fmt.Errorf("starting raft: %w", err)
 	}
 	r.leading.Go(r.watch)
+	r.leading.Go(r.attend)
 	return nil
 }
 

@@ -158,13 +158,25 @@ func (n *network) dial(ctx context.Context, from, to string) (net.Conn, error) {
 	return nil, errors.Join(errors.New("no such member now"), near.Close(), far.Close())
 }
 
-// judge is an app that refuses what was proposed in one term.
+// judge is an app that refuses what was proposed in one term, may say that it is not fit, and may hang.
 type judge struct {
 	*ledgertest.OrderApp
 	refused atomic.Uint64
+	unfit   atomic.Bool
+	hangs   atomic.Bool // in Validate, until the engine closes
+}
+
+func (j *judge) Fit(context.Context) error {
+	if j.unfit.Load() {
+		return errors.New("not fit")
+	}
+	return nil
 }
 
 func (j *judge) Validate(ctx context.Context, view uint64, block []byte) error {
+	if j.hangs.Load() {
+		<-ctx.Done()
+	}
 	if view == j.refused.Load() {
 		return errors.New("refused")
 	}
@@ -373,6 +385,43 @@ func TestRaftRefused(t *testing.T) {
 			}
 		}
 	}
+	c.same()
+}
+
+// TestRaftUnfit: who says that it is not fit to lead does not lead for long; whoever is fit does.
+func TestRaftUnfit(t *testing.T) {
+	c := newTrio(t, 0)
+	c.start(c.names...)
+	for i := range 6 {
+		fit := c.names[i%3]
+		for _, n := range c.names {
+			c.apps[n].unfit.Store(n != fit)
+		}
+		if err := poll(c.ctx, func() bool { return c.engine(fit).Status().Leader == fit }); err != nil {
+			t.Fatalf("%s does not lead", fit)
+		}
+		c.order(c.other(fit))
+	}
+	c.same()
+}
+
+// TestRaftHangs: a leader whose library hangs over a block does not lead for long, and may be closed.
+func TestRaftHangs(t *testing.T) {
+	c := newTrio(t, 0)
+	c.start(c.names...)
+	first := c.leader()
+	c.order(first)
+	c.apps[first].hangs.Store(true)
+	raw, _ := c.apps[first].C.OrderTx(1000)
+	if err := c.engine(first).Submit(c.ctx, raw); err != nil {
+		t.Fatal(err)
+	}
+	other := c.other(first)
+	if err := poll(c.ctx, func() bool { l := c.engine(other).Status().Leader; return l != "" && l != first }); err != nil {
+		t.Fatal("it leads on")
+	}
+	c.stop(first)
+	c.order(other)
 	c.same()
 }
 

@@ -32,6 +32,37 @@ func (r *Raft) watch() {
 	}
 }
 
+// attend keeps this member out of leadership while the app says that it is of no use there. It goes on voting and storing what
+// others lead.
+func (r *Raft) attend() {
+	every := time.NewTicker(r.cfg.Heartbeat)
+	defer every.Stop()
+	fit := true
+	for {
+		select {
+		case <-every.C:
+		case <-r.ctx.Done():
+			return
+		}
+		err := r.fit()
+		if err == nil {
+			fit = true
+			continue
+		}
+		if r.ctx.Err() == nil && fit {
+			r.cfg.Log.Warn("this member keeps out of leadership", "err", err)
+		}
+		fit = false
+		r.transport.silence(electionFor*r.cfg.Heartbeat + r.cfg.Stuck) // as long as the next question may take
+	}
+}
+
+func (r *Raft) fit() error {
+	ctx, cancel := context.WithTimeout(r.ctx, r.cfg.Stuck)
+	defer cancel()
+	return r.app.Fit(ctx)
+}
+
 // lead proposes one block at a time in one term.
 //
 // A header names its term as its view, and one header is signed for a height and view. The term is read before and after
@@ -39,41 +70,41 @@ func (r *Raft) watch() {
 // happens to a block that was signed, this term signs none in its place: the loop ends, and the term with it.
 func (r *Raft) lead(ctx context.Context) {
 	term := r.raft.CurrentTerm()
-	if answer(ctx, r.raft.Barrier(barrier)) != nil || r.raft.CurrentTerm() != term {
-		return
+	err := r.answer(ctx, r.raft.Barrier(r.cfg.Stuck))
+	if err == nil && r.raft.CurrentTerm() != term {
+		return // its own leading has its own word from the library
 	}
-	for {
+	for err == nil {
 		txs := r.pool.Take(ctx, ledger.MaxBlock-4096, ledger.MaxOperations)
 		if txs == nil {
 			return
 		}
-		r.mu.Lock()
-		head := r.head
-		r.mu.Unlock()
-		block, ref, err := r.app.Assemble(ctx, head, term, txs)
-		if errors.Is(err, ErrNothing) {
-			continue
-		}
-		if err == nil {
-			err = r.commit(ctx, block)
-		}
-		if err == nil && r.delivered() != ref {
-			err = errors.New("this member's own block had no effect")
-		}
-		if err != nil {
-			if ctx.Err() == nil {
-				r.cfg.Log.Warn("this member gives up leadership", "term", term, "err", err)
-				r.transport.silence(electionFor * r.cfg.Heartbeat)
-			}
-			return
-		}
+		err = r.propose(ctx, term, txs)
+	}
+	if ctx.Err() == nil {
+		r.cfg.Log.Warn("this member gives up leadership", "term", term, "err", err)
+		r.transport.silence(electionFor * r.cfg.Heartbeat)
 	}
 }
 
-// commit has a block ordered and delivered here.
+// propose has one block made of transactions, if one can be, and ordered.
+func (r *Raft) propose(ctx context.Context, term uint64, txs [][]byte) error {
+	block, ref, err := r.app.Assemble(ctx, r.delivered(), term, txs)
+	if errors.Is(err, ErrNothing) {
+		return nil
+	}
+	if err == nil {
+		err = r.commit(ctx, block)
+	}
+	if err == nil && r.delivered() != ref {
+		err = errors.New("this member's own block had no effect")
+	}
+	return err
+}
+
+// commit has a block ordered and delivered here. A library that does not even take it is waiting for a disk.
 func (r *Raft) commit(ctx context.Context, block []byte) error {
-	f := r.raft.Apply(append([]byte{entryVersion}, block...), 0)
-	done := answered(f)
+	done := answered(r.raft.Apply(append([]byte{entryVersion}, block...), r.cfg.Stuck))
 	stuck := time.NewTimer(r.cfg.Stuck)
 	defer stuck.Stop()
 	for {
@@ -84,7 +115,7 @@ func (r *Raft) commit(ctx context.Context, block []byte) error {
 			if r.pool.Bytes() == 0 {
 				// Followers learn with the next entry that the block is committed; without this they would wait for
 				// the idle timer. They need not wait until it is executed here.
-				r.raft.Barrier(barrier)
+				r.raft.Barrier(r.cfg.Stuck)
 			}
 		case <-ctx.Done():
 			return ctx.Err()
@@ -102,8 +133,10 @@ func answered(f raft.Future) <-chan error {
 	return done
 }
 
-// answer waits for a future for as long as this member leads or runs.
-func answer(ctx context.Context, f raft.Future) error {
+// answer waits for a future for as long as this member leads or runs, and no longer than a leader may be stuck.
+func (r *Raft) answer(ctx context.Context, f raft.Future) error {
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.Stuck)
+	defer cancel()
 	select {
 	case err := <-answered(f):
 		return err
