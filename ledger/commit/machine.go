@@ -87,6 +87,17 @@ func (m *Machine) Final() *state.State { return m.final }
 // Pending is the number of blocks that wait for the quorum.
 func (m *Machine) Pending() int { return len(m.pending) }
 
+// Above are the executed blocks above a height that are not final: a machine that follows this one needs them delivered, and
+// the orderer does that once.
+func (m *Machine) Above(height uint64) (out []*Pending) {
+	for _, p := range m.pending {
+		if p.Block.Header.Height > height {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
 // Divergence is why this node stopped signing, or nil.
 func (m *Machine) Divergence() error { return m.diverged }
 

@@ -209,12 +209,17 @@ func (n *Node) adopt(src *source, p *part) error {
 	if err := n.keep(blocks, p.leaves, f); err != nil {
 		return n.fail(err)
 	}
-	// The overlay is dropped with the old machine; what it held is final, or comes again from the orderer.
+	above := n.machine.Above(f.Height)
 	if err := n.openMachine(last, f, memory); err != nil {
 		return n.fail(err)
 	}
 	n.cfg.Log.Info("caught up", "height", f.Height, "size", f.Size, "of", src.target.Size)
 	n.answerRecorded()
+	for _, p := range above {
+		if err := n.step(commit.Deliver{Block: p.Block, Index: p.Index}); err != nil {
+			return err
+		}
+	}
 	return n.step(commit.Tick{})
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/quorate-pki/quorate/ledger"
+	"github.com/quorate-pki/quorate/ledger/tlog"
 )
 
 // ErrNotNow is what Propose answers while proposing would be pointless.
@@ -23,3 +24,21 @@ func NewTaker() func(key, id ledger.Hash, now time.Time) bool { return newLimite
 
 // HandOver makes another member lead, if this one does.
 func (n *Node) HandOver() { n.raft.HandOver() }
+
+// CatchUpWithFirstPending makes the node catch up with the end of its oldest block that is not final, as a peer would show it that
+// has finalised that block and none above. Cosign makes the peer's note.
+func (n *Node) CatchUpWithFirstPending(ctx context.Context, cosign func(tlog.Checkpoint) []byte) error {
+	return n.run(ctx, func() error {
+		from, leaves := n.machine.Final(), n.machine.Above(0)[0].Leaves
+		blocks, err := fold(from, leaves)
+		if err != nil {
+			return err
+		}
+		last := blocks[0].State
+		src := &source{note: cosign(tlog.Checkpoint{Origin: n.policy.Origin, Size: last.Size(), Root: last.Root()})}
+		if src.target, err = n.policy.Verify(src.note); err != nil {
+			return err
+		}
+		return n.adopt(src, &part{from: from, leaves: leaves})
+	})
+}
