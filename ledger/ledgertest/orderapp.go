@@ -3,7 +3,6 @@ package ledgertest
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -202,13 +201,24 @@ func (a *OrderApp) Fetch(ctx context.Context, atLeast uint64) (order.Ordered, er
 		return order.Ordered{}, err
 	}
 	if a.Peer == nil {
-		return order.Ordered{}, errors.New("nobody to fetch from")
+		<-ctx.Done() // nobody to fetch from
+		return order.Ordered{}, ctx.Err()
 	}
-	a.Peer.mu.Lock()
-	last, delivered := a.Peer.last, maps.Clone(a.Peer.delivered)
-	a.Peer.mu.Unlock()
-	if last.Height < atLeast {
-		return order.Ordered{}, fmt.Errorf("the peer is at height %d", last.Height)
+	var last order.Ordered
+	var delivered map[uint64]order.Ordered
+	for {
+		a.Peer.mu.Lock()
+		changed := a.Peer.changed
+		last, delivered = a.Peer.last, maps.Clone(a.Peer.delivered)
+		a.Peer.mu.Unlock()
+		if last.Height >= atLeast {
+			break
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return order.Ordered{}, ctx.Err()
+		}
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -72,8 +72,7 @@ var ErrNothing = errors.New("no transaction left to propose")
 // the next block builds on the one before it.
 var ErrNoEffect = errors.New("the block had no effect")
 
-// App is what an engine orders blocks for. Calls of Deliver and Fetch are sequential; Assemble, Validate and Last may run
-// beside them.
+// App is what an engine orders blocks for. One call of Deliver runs at a time, and one of Fetch; all others may run beside them.
 type App interface {
 	// Last is the newest block that is final and durable.
 	Last() Ordered

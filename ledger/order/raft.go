@@ -64,11 +64,13 @@ type Raft struct {
 	ctx       context.Context // ends with Close
 	cancel    context.CancelFunc
 	leading   sync.WaitGroup
+	fetching  chan struct{} // one place: a Fetch runs
 
 	mu      sync.Mutex
 	head    Ref       // newest delivered block
 	kept    []Ordered // delivered, perhaps not final
 	trouble error
+	ended   raft.Future // of the library's shutdown, once that began
 	started bool
 	stopped bool
 }
@@ -96,7 +98,7 @@ func NewRaft(cfg RaftConfig) *Raft {
 	if cfg.Quorum == 0 {
 		cfg.Quorum = len(cfg.Members)/2 + 1
 	}
-	r := &Raft{cfg: cfg, pool: NewPool(cfg.Pool), notify: make(chan bool), ordered: make(chan struct{}, 1)}
+	r := &Raft{cfg: cfg, pool: NewPool(cfg.Pool), notify: make(chan bool), ordered: make(chan struct{}, 1), fetching: make(chan struct{}, 1)}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	return r
 }
@@ -154,7 +156,11 @@ func (r *Raft) start() error {
 		return err
 	}
 	logs := checkedLogs{cache, r}
-	r.transport = newTransport(r.cfg, logs, c.Logger)
+	var servers raft.Configuration
+	for _, m := range r.cfg.Members {
+		servers.Servers = append(servers.Servers, raft.Server{ID: raft.ServerID(m), Address: raft.ServerAddress(m)})
+	}
+	r.transport = newTransport(r.cfg, held(logs, snapshots), vet{configuration: raft.EncodeConfiguration(servers), term: r.term, block: r.validate}, r.vetted, c.Logger)
 	if err := r.mute(); err != nil {
 		return err
 	}
@@ -163,10 +169,6 @@ func (r *Raft) start() error {
 		return err
 	}
 	if !known {
-		var servers raft.Configuration
-		for _, m := range r.cfg.Members {
-			servers.Servers = append(servers.Servers, raft.Server{ID: raft.ServerID(m), Address: raft.ServerAddress(m)})
-		}
 		// Every member bootstraps by the same list: they agree on it by genesis, not by asking.
 		if err := raft.BootstrapCluster(c, logs, r.store, snapshots, r.transport, servers); err != nil {
 			return err
@@ -292,7 +294,7 @@ func (r *Raft) fail(err error) {
 	}
 	r.cfg.Log.Error("the orderer stops", "err", err)
 	if engine != nil {
-		engine.Shutdown() // does not wait: this may run on one of its goroutines
+		r.shutdown(engine) // does not wait: this may run on one of its goroutines
 	}
 	if r.cfg.Failed != nil {
 		r.cfg.Failed(err)
@@ -322,7 +324,7 @@ func (r *Raft) Close() error {
 	r.cancel()
 	var errs []error
 	if engine != nil {
-		errs = append(errs, engine.Shutdown().Error())
+		errs = append(errs, r.shutdown(engine).Error())
 	}
 	r.leading.Wait()
 	if r.transport != nil {
@@ -332,6 +334,16 @@ func (r *Raft) Close() error {
 		errs = append(errs, r.store.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// shutdown has the library end. The future of the first call is the one that waits for its goroutines, and they use the store.
+func (r *Raft) shutdown(engine *raft.Raft) raft.Future {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ended == nil {
+		r.ended = engine.Shutdown()
+	}
+	return r.ended
 }
 
 // HandOver makes another member lead, if this one does and another can.
@@ -347,7 +359,7 @@ func (r *Raft) handOver(engine *raft.Raft) {
 	}
 }
 
-// checkedLogs has the app check every block before this member stores it, as leader and as follower alike: what is not
+// checkedLogs has the app check every block before this member stores it, as leader here and as follower in vet: what is not
 // stored is not acknowledged, so it commits only where enough members accept it.
 type checkedLogs struct {
 	raft.LogStore
@@ -360,14 +372,10 @@ func (c checkedLogs) StoreLog(l *raft.Log) error { return c.StoreLogs([]*raft.Lo
 // StoreLogs implements raft.LogStore.
 func (c checkedLogs) StoreLogs(logs []*raft.Log) error {
 	for _, l := range logs {
-		if l.Type != raft.LogCommand {
+		if l.Type != raft.LogCommand || !c.r.leads() {
 			continue
 		}
-		block, err := entryBlock(l.Data)
-		if err == nil {
-			err = c.r.app.Validate(c.r.ctx, l.Term, block)
-		}
-		if err != nil {
+		if err := c.r.validate(l.Term, l.Data); err != nil {
 			c.r.cfg.Log.Warn("a block is refused", "index", l.Index, "term", l.Term, "err", err)
 			return fmt.Errorf("entry %d: %w", l.Index, err)
 		}
@@ -379,6 +387,34 @@ func (c checkedLogs) StoreLogs(logs []*raft.Log) error {
 		return err
 	}
 	return nil
+}
+
+// validate has the app check the block in an entry's data.
+func (r *Raft) validate(term uint64, data []byte) error {
+	block, err := entryBlock(data)
+	if err != nil {
+		return err
+	}
+	return r.app.Validate(r.ctx, term, block)
+}
+
+// leads is true on the library's main goroutine while it stores what it proposes itself.
+func (r *Raft) leads() bool {
+	r.mu.Lock()
+	engine := r.raft
+	r.mu.Unlock()
+	return engine != nil && engine.State() == raft.Leader
+}
+
+// term is the library's; 0 before it is started.
+func (r *Raft) term() uint64 {
+	r.mu.Lock()
+	engine := r.raft
+	r.mu.Unlock()
+	if engine == nil {
+		return 0
+	}
+	return engine.CurrentTerm()
 }
 
 func entryBlock(data []byte) ([]byte, error) {

@@ -10,14 +10,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
-	"github.com/hashicorp/raft"
 
 	"github.com/quorate-pki/quorate/ledger"
 	"github.com/quorate-pki/quorate/ledger/ledgertest"
@@ -164,6 +162,7 @@ type judge struct {
 	refused atomic.Uint64
 	unfit   atomic.Bool
 	hangs   atomic.Bool // in Validate, until the engine closes
+	ending  func()      // called then, before Validate returns; optional
 }
 
 func (j *judge) Fit(context.Context) error {
@@ -176,6 +175,9 @@ func (j *judge) Fit(context.Context) error {
 func (j *judge) Validate(ctx context.Context, view uint64, block []byte) error {
 	if j.hangs.Load() {
 		<-ctx.Done()
+		if j.ending != nil {
+			j.ending()
+		}
 	}
 	if view == j.refused.Load() {
 		return errors.New("refused")
@@ -425,6 +427,38 @@ func TestRaftHangs(t *testing.T) {
 	c.same()
 }
 
+// TestRaftCloseFailed: closing an engine that has failed waits for the library's goroutines as any other close does: they use the
+// store.
+func TestRaftCloseFailed(t *testing.T) {
+	c := newTrio(t, 0)
+	c.start(c.names...)
+	first := c.leader()
+	c.order(first)
+	entered, closed := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	c.apps[first].ending = func() {
+		once.Do(func() { close(entered) })
+		select {
+		case <-closed:
+			t.Error("closed while the library runs")
+		case <-time.After(2 * heartbeat):
+		}
+	}
+	c.apps[first].hangs.Store(true)
+	raw, _ := c.apps[first].C.OrderTx(1000)
+	if err := c.engine(first).Submit(c.ctx, raw); err != nil {
+		t.Fatal(err)
+	}
+	other := c.other(first)
+	if err := poll(c.ctx, func() bool { l := c.engine(other).Status().Leader; return l != "" && l != first }); err != nil {
+		t.Fatal("the leader does not hang")
+	}
+	order.Fail(c.engine(first), errors.New("a broken disk"))
+	c.stop(first)
+	close(closed)
+	<-entered
+}
+
 // TestRaftFetch: a member that is further behind than the log reaches takes what is final from the app's peers, and goes on.
 func TestRaftFetch(t *testing.T) {
 	c := newTrio(t, 4)
@@ -456,75 +490,4 @@ func TestRaftFetch(t *testing.T) {
 		t.Error("nothing was fetched")
 	}
 	c.same()
-}
-
-// TestRaftRejoin: a member that lost its log elects nobody until it has it back.
-func TestRaftRejoin(t *testing.T) {
-	c := newTrio(t, 0)
-	c.start(c.names...)
-	c.order("ca-a")
-	for _, n := range c.names {
-		c.stop(n)
-	}
-	mark := filepath.Join(c.dirs["ca-c"], "rejoin")
-	if err := errors.Join(os.RemoveAll(c.dirs["ca-c"]), os.Mkdir(c.dirs["ca-c"], 0o700), os.WriteFile(mark, nil, 0o600)); err != nil {
-		t.Fatal(err)
-	}
-	c.start("ca-a", "ca-c")
-	// Two of three are a majority, and would elect within a few heartbeats.
-	ctx, cancel := context.WithTimeout(c.ctx, 15*heartbeat)
-	defer cancel()
-	if poll(ctx, func() bool { return c.engine("ca-a").Status().Leader != "" }) == nil {
-		t.Error("a member without its log has elected a leader")
-	}
-	c.start("ca-b")
-	c.order("ca-b")
-	if err := poll(c.ctx, func() bool { _, err := os.Stat(mark); return os.IsNotExist(err) }); err != nil {
-		t.Fatal("it does not come back")
-	}
-	// Now its vote is needed, and given.
-	c.stop("ca-b")
-	c.order("ca-a")
-	c.same()
-}
-
-// stream dials one pipe for a foreign transport.
-type stream struct {
-	net.Listener
-	dial func() (net.Conn, error)
-}
-
-func (s stream) Dial(raft.ServerAddress, time.Duration) (net.Conn, error) { return s.dial() }
-
-// TestRaftNames: a message counts for the member whose connection it comes over, or not at all; a snapshot is looked at
-// before it is stored.
-func TestRaftNames(t *testing.T) {
-	c := newTrio(t, 0)
-	c.start("ca-a")
-	as := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{MaxPool: 1, Timeout: 10 * time.Second,
-		Stream: stream{&port{conns: make(chan net.Conn), quit: make(chan struct{})}, func() (net.Conn, error) { return c.net.dial(c.ctx, "ca-b", "ca-a") }}})
-	defer as.Close()
-	for _, claimed := range []string{"ca-b", "ca-c", "ca-a", ""} {
-		header := raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(claimed), Addr: []byte(claimed)}
-		var errs []error
-		errs = append(errs,
-			as.RequestPreVote("ca-a", "ca-a", &raft.RequestPreVoteRequest{RPCHeader: header, Term: 9}, new(raft.RequestPreVoteResponse)),
-			as.AppendEntries("ca-a", "ca-a", &raft.AppendEntriesRequest{RPCHeader: header, Term: 1}, new(raft.AppendEntriesResponse)))
-		for i, err := range errs {
-			if refused := err != nil && strings.Contains(err.Error(), "in another's name"); refused != (claimed != "ca-b") {
-				t.Errorf("message %d as %q: %v", i, claimed, err)
-			}
-		}
-	}
-	header := raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte("ca-b"), Addr: []byte("ca-b")}
-	for what, data := range map[string][]byte{"noise": []byte("noise"), "of another version": ledger.Encode([]any{2, 7, []any{}})} {
-		req := &raft.InstallSnapshotRequest{RPCHeader: header, SnapshotVersion: 1, Term: 9, LastLogIndex: 9, LastLogTerm: 9, Size: int64(len(data))}
-		err := as.InstallSnapshot("ca-a", "ca-a", req, new(raft.InstallSnapshotResponse), bytes.NewReader(data))
-		if err == nil || !strings.Contains(err.Error(), "snapshot is not one of this version") {
-			t.Errorf("%s: %v", what, err)
-		}
-	}
-	if kept, err := filepath.Glob(filepath.Join(c.dirs["ca-a"], "snapshots", "*")); err != nil || len(kept) > 0 {
-		t.Errorf("%v %v", kept, err)
-	}
 }

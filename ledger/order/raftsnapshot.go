@@ -87,7 +87,7 @@ func (f fsm) Restore(rc io.ReadCloser) error {
 	}
 	last := f.r.app.Last()
 	if last.Height < s.Height {
-		if last, err = f.r.app.Fetch(f.r.ctx, s.Height); err != nil {
+		if last, err = f.r.fetch(f.r.ctx, s.Height); err != nil {
 			return fmt.Errorf("catching up to height %d: %w", s.Height, err)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -21,17 +22,20 @@ var errSilent = errors.New("this member keeps silent")
 // transport is the library's network transport once per peer: what comes over a connection that a peer authenticated is
 // taken as that peer's, and refused when it claims to be another's. The library itself believes what a message says.
 type transport struct {
-	self  string
-	peers map[string]*peerTransport
-	in    chan raft.RPC
-	quit  chan struct{}
-	logs  raft.LogStore
-	mute  atomic.Bool  // this member rejoins: it takes no part in elections
-	begun func()       // told when it has caught up
-	quiet atomic.Int64 // until when nothing is asked of others, in ns since start
-	begin time.Time
-	close sync.Once
-	heart atomic.Pointer[func(raft.RPC)]
+	self     string
+	vet      vet
+	snapshot func(raw []byte) error // vetted
+	peers    map[string]*peerTransport
+	in       chan raft.RPC
+	quit     chan struct{}
+	holds    func(index, term uint64) bool
+	log      *slog.Logger
+	mute     atomic.Bool  // this member rejoins: it takes no part in elections
+	begun    func()       // told when it has caught up
+	quiet    atomic.Int64 // until when nothing is asked of others, in ns since start
+	begin    time.Time
+	close    sync.Once
+	heart    atomic.Pointer[func(raft.RPC)]
 }
 
 // peerTransport talks with one peer.
@@ -52,7 +56,7 @@ type stream struct {
 func (s *stream) Accept() (net.Conn, error) {
 	select {
 	case c := <-s.accept:
-		return c, nil
+		return &bounded{c, maxMessage, maxMessage}, nil
 	case <-s.quit:
 		return nil, net.ErrClosed
 	}
@@ -68,7 +72,11 @@ func (s *stream) Addr() net.Addr { return name(s.peer) }
 func (s *stream) Dial(_ raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	return s.dial(ctx, s.peer)
+	c, err := s.dial(ctx, s.peer)
+	if err != nil {
+		return nil, err
+	}
+	return &bounded{c, maxReply, maxReply}, nil
 }
 
 // name is a member's name as an address.
@@ -77,8 +85,8 @@ type name string
 func (name) Network() string  { return "member" }
 func (n name) String() string { return string(n) }
 
-func newTransport(cfg RaftConfig, logs raft.LogStore, log hclog.Logger) *transport {
-	t := &transport{logs: logs, self: cfg.Self, peers: map[string]*peerTransport{}, in: make(chan raft.RPC), quit: make(chan struct{}), begin: time.Now()}
+func newTransport(cfg RaftConfig, holds func(index, term uint64) bool, v vet, snapshot func([]byte) error, log hclog.Logger) *transport {
+	t := &transport{holds: holds, log: cfg.Log, self: cfg.Self, vet: v, snapshot: snapshot, peers: map[string]*peerTransport{}, in: make(chan raft.RPC), quit: make(chan struct{}), begin: time.Now()}
 	for _, m := range cfg.Members {
 		if m == cfg.Self {
 			continue
@@ -149,20 +157,24 @@ func (t *transport) merge(peer string, p *peerTransport) {
 	}
 }
 
-// honest checks that a message is its sender's own, and a snapshot before anything stores it; it answers what is not.
+// honest checks that a message is its sender's own and one that an honest member may send, and a snapshot before anything
+// stores it; it answers what is not.
 func (t *transport) honest(peer string, rpc raft.RPC) bool {
 	msg, ok := rpc.Command.(raft.WithRPCHeader)
 	if !ok || string(msg.GetRPCHeader().ID) != peer || string(msg.GetRPCHeader().Addr) != peer {
 		rpc.Respond(nil, fmt.Errorf("a message of %s in another's name", peer))
 		return false
 	}
-	var in *raft.InstallSnapshotRequest
+	if err := t.vet.message(rpc.Command); err != nil {
+		t.refuse(peer, rpc, err)
+		return false
+	}
 	switch c := rpc.Command.(type) {
 	case *raft.AppendEntriesRequest:
 		t.follow(c)
 		return true
 	case *raft.InstallSnapshotRequest:
-		in = c
+		return t.install(peer, c, rpc)
 	default:
 		if t.mute.Load() {
 			rpc.Respond(nil, errRejoins)
@@ -170,16 +182,27 @@ func (t *transport) honest(peer string, rpc raft.RPC) bool {
 		}
 		return true
 	}
-	raw, err := io.ReadAll(io.LimitReader(rpc.Reader, maxSnapshot+1))
+}
+
+func (t *transport) refuse(peer string, rpc raft.RPC, err error) {
+	t.log.Warn("a message is refused", "peer", peer, "err", err)
+	if rpc.Reader != nil {
+		_, _ = io.Copy(io.Discard, rpc.Reader) // the next message begins behind it
+	}
+	rpc.Respond(nil, err)
+}
+
+// install reads a snapshot and checks it.
+func (t *transport) install(peer string, in *raft.InstallSnapshotRequest, rpc raft.RPC) bool {
+	raw, err := io.ReadAll(rpc.Reader)
 	if err == nil && int64(len(raw)) != in.Size {
 		err = errSnapshot
 	}
 	if err == nil {
-		_, _, err = parseSnapshot(raw)
+		err = t.snapshot(raw)
 	}
 	if err != nil {
-		_, _ = io.Copy(io.Discard, rpc.Reader) // the next message begins behind it
-		rpc.Respond(nil, err)
+		t.refuse(peer, rpc, err)
 		return false
 	}
 	return t.pass(raft.RPC{Command: in, Reader: bytes.NewReader(raw), RespChan: rpc.RespChan})
@@ -191,13 +214,22 @@ var errRejoins = errors.New("this member has lost its log and is not back yet")
 // follow ends the silence of a member that lost its log: what a majority had committed, with this member's help perhaps, is
 // in its log again once that holds what the leader knows to be committed in its own term.
 func (t *transport) follow(a *raft.AppendEntriesRequest) {
-	if !t.mute.Load() || a.LeaderCommitIndex == 0 {
-		return
-	}
-	var l raft.Log
-	if t.logs.GetLog(a.LeaderCommitIndex, &l) == nil && l.Term == a.Term {
+	if t.mute.Load() && a.LeaderCommitIndex > 0 && t.holds(a.LeaderCommitIndex, a.Term) {
 		t.mute.Store(false)
 		t.begun()
+	}
+}
+
+// held says whether this member has an entry of a term, in its log or under a snapshot that ends with it.
+func held(logs raft.LogStore, snapshots raft.SnapshotStore) func(index, term uint64) bool {
+	return func(index, term uint64) bool {
+		var l raft.Log
+		if logs.GetLog(index, &l) == nil {
+			return l.Term == term
+		}
+		// Between storing a snapshot and having restored it the library answers nobody.
+		kept, err := snapshots.List()
+		return err == nil && len(kept) > 0 && kept[0].Index >= index && kept[0].Term == term
 	}
 }
 
