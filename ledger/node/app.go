@@ -178,8 +178,8 @@ func (a app) Deliver(ctx context.Context, o order.Ordered) (order.Members, error
 		if err := a.n.step(commit.Deliver{Block: b, Index: o.Index}); err != nil {
 			return err
 		}
-		if a.n.noEffect {
-			return order.ErrNoEffect
+		if a.n.noEffect || a.n.machine.Divergence() != nil {
+			return order.ErrNoEffect // diverged, it computes nothing more, and the engine need keep nothing for it
 		}
 		return nil
 	})

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/quorate-pki/quorate/ledger"
+	"github.com/quorate-pki/quorate/ledger/commit"
 	"github.com/quorate-pki/quorate/ledger/tlog"
 )
 
@@ -41,4 +42,9 @@ func (n *Node) CatchUpWithFirstPending(ctx context.Context, cosign func(tlog.Che
 		}
 		return n.adopt(src, &part{from: from, leaves: leaves})
 	})
+}
+
+// Show gives the node a cosignature, as a peer does.
+func (n *Node) Show(ctx context.Context, cp tlog.Checkpoint, sig tlog.Signature) error {
+	return n.run(ctx, func() error { return n.step(commit.Cosigned{Checkpoint: cp, Signature: sig}) })
 }

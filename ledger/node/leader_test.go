@@ -8,9 +8,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quorate-pki/quorate/internal/reason"
 	"github.com/quorate-pki/quorate/ledger"
 	"github.com/quorate-pki/quorate/ledger/layout"
 	"github.com/quorate-pki/quorate/ledger/ledgertest"
+	"github.com/quorate-pki/quorate/ledger/tlog"
 )
 
 // nobodyAccused demands that no member keeps evidence against another.
@@ -101,6 +103,35 @@ func TestLeadershipMoves(t *testing.T) {
 	t.Logf("leadership was handed on in %d rounds, the term is %d", moves, c.term())
 	c.Check(c.ctx, c.oracle)
 	c.nobodyAccused()
+}
+
+// TestLeaderDiverges: a leader that finds that its key signed elsewhere signs nothing more, takes nothing, and leads no more; the others
+// go on without it, and its orderer keeps nothing that it does not execute.
+func TestLeaderDiverges(t *testing.T) {
+	c := newCluster(t, 4, 0)
+	c.publish("ca-a", 1)
+	first := c.leader()
+	head, err := c.Node(first).Head(c.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cp := tlog.Checkpoint{Origin: head.Origin, Size: head.Size + 1000, Root: ledger.Sum([]byte("elsewhere"))}
+	if err := c.Node(first).Show(c.ctx, cp, tlog.Cosign(cp, c.C.Set.CosignerName(first), uint64(c.Now().Unix()), c.C.Key(first+"/cosigning"))); err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.Submit(c.ctx, first, c.tx(1).Raw)
+	if code, _ := reason.CodeOf(err); code != reason.Diverged {
+		t.Errorf("it answers %v", err)
+	}
+	for _, name := range c.Names() {
+		if name != first {
+			c.publish(name, 2)
+		}
+	}
+	h, err := c.Node(first).Health(c.ctx)
+	if err != nil || h.Diverged == "" || h.OK || h.Orderer.Leader == first || h.Orderer.Height > head.Height {
+		t.Errorf("%+v, %v", h, err)
+	}
 }
 
 func (c *cluster) term() uint64 {
