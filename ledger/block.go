@@ -4,6 +4,8 @@ import (
 	"crypto/ed25519"
 	"fmt"
 
+	"github.com/fxamacker/cbor/v2"
+
 	"github.com/quorate-pki/quorate/internal/reason"
 	"github.com/quorate-pki/quorate/ledger/tlog"
 )
@@ -115,6 +117,31 @@ func ParseBlock(raw []byte) (*Block, error) {
 		return nil, reason.New(reason.Malformed, "payload hash does not match the transactions")
 	}
 	return b, nil
+}
+
+// BlockHeader reads the header of a block, and nothing else: the rest may not even decode.
+func BlockHeader(raw []byte) (*Header, Hash, error) {
+	var w struct {
+		_       struct{} `cbor:",toarray"`
+		Version uint64
+		Header  SignedHeader
+		Txs     cbor.RawMessage
+	}
+	if len(raw) > MaxBlock {
+		return nil, Hash{}, reason.New(reason.TooLarge, "block of %d bytes, at most %d", len(raw), MaxBlock)
+	}
+	err := Decode(raw, &w)
+	if err == nil && w.Version != 1 {
+		err = fmt.Errorf("block version %d", w.Version)
+	}
+	var h *Header
+	if err == nil {
+		h, err = w.Header.Decode()
+	}
+	if err != nil {
+		return nil, Hash{}, reason.New(reason.Malformed, "%v", err)
+	}
+	return h, w.Header.Hash(), nil
 }
 
 // PayloadHash is the RFC 6962 tree hash over the envelopes, so that a block can be checked from tiles, which

@@ -1,6 +1,11 @@
 package ledger
 
-import "crypto/sha256"
+import (
+	"bytes"
+	"crypto"
+	"crypto/sha256"
+	"fmt"
+)
 
 // Records of the final state, derived from leaves by fold. Their encoding is canonical CBOR, so that two nodes'
 // states can be compared byte by byte; it is no wire format and may change with a rebuild.
@@ -37,13 +42,22 @@ type DeviceRecord struct {
 	Key Hash `cbor:"1,keyasint"`
 }
 
-// CertIDRecord finds a certificate by an OCSP CertID.
+// CertIDRecord finds a certificate by an OCSP CertID. The first certificate with a serial number is found by SerialKey alone, for
+// every hash algorithm; another one with the same number, which only chance or malice makes, by CertIDKey, once for each.
 type CertIDRecord struct {
-	Key  Hash   `cbor:"1,keyasint"`
-	Leaf uint64 `cbor:"2,keyasint"`
+	Key     Hash   `cbor:"1,keyasint"`
+	Leaf    uint64 `cbor:"2,keyasint"`
+	Issuer  []byte `cbor:"3,keyasint,omitempty"` // the issuer's Name, DER; under SerialKey
+	KeyBits []byte `cbor:"4,keyasint,omitempty"` // the content of the issuer's key, of which a CertID has the hash; under SerialKey
 }
 
-// CertIDKey is the key of a CertIDRecord: hash algorithm (1 SHA-1, 2 SHA-256, 3 SHA-384) and
+// SerialKey is the key of the CertIDRecord of the first certificate with a serial number: SHA-256 of its content octets.
+func SerialKey(serial []byte) []byte {
+	h := sha256.Sum256(serial)
+	return h[:]
+}
+
+// CertIDKey is the key of the CertIDRecord of any other: hash algorithm (1 SHA-1, 2 SHA-256, 3 SHA-384) and
 // SHA-256(issuerNameHash || issuerKeyHash || serial content octets).
 func CertIDKey(alg uint8, nameHash, keyHash, serial []byte) []byte {
 	h := sha256.New()
@@ -51,6 +65,42 @@ func CertIDKey(alg uint8, nameHash, keyHash, serial []byte) []byte {
 	h.Write(keyHash)
 	h.Write(serial)
 	return h.Sum([]byte{alg})
+}
+
+// CertIDAlgorithms are the hash functions of CertIDKey, by number (RFC 6960 section 4.1.1).
+func CertIDAlgorithms() map[uint8]crypto.Hash {
+	return map[uint8]crypto.Hash{1: crypto.SHA1, 2: crypto.SHA256, 3: crypto.SHA384}
+}
+
+// FindCertID finds a certificate by a CertID with a hash algorithm of CertIDAlgorithms; false when there is none. get reads a record by
+// its key, nil when there is none.
+func FindCertID(alg uint8, nameHash, keyHash, serial []byte, get func(key []byte) ([]byte, error)) (CertIDRecord, bool, error) {
+	hash, ok := CertIDAlgorithms()[alg]
+	if !ok {
+		return CertIDRecord{}, false, nil
+	}
+	sum := func(b []byte) []byte {
+		h := hash.New()
+		h.Write(b)
+		return h.Sum(nil)
+	}
+	for i, key := range [][]byte{SerialKey(serial), CertIDKey(alg, nameHash, keyHash, serial)} {
+		raw, err := get(key)
+		if err != nil {
+			return CertIDRecord{}, false, err
+		}
+		if raw == nil {
+			return CertIDRecord{}, false, nil // only after the first with this number is there another
+		}
+		var r CertIDRecord
+		if err := Decode(raw, &r); err != nil {
+			return CertIDRecord{}, false, fmt.Errorf("reading a CertID record: %w", err)
+		}
+		if i > 0 || bytes.Equal(sum(r.Issuer), nameHash) && bytes.Equal(sum(r.KeyBits), keyHash) {
+			return r, true, nil
+		}
+	}
+	return CertIDRecord{}, false, nil
 }
 
 // TxRecord remembers a transaction: ids are never forgotten, so nothing is ever executed twice.

@@ -33,8 +33,9 @@ func (s LedgerSource) Status(ctx context.Context, id CertID) (Standing, error) {
 	if !ok || len(id.Serial) > maxSerial {
 		return Standing{}, nil
 	}
-	var at ledger.CertIDRecord
-	found, err := record(ctx, s.Reader, ledger.RecordCertID, ledger.CertIDKey(alg, id.IssuerNameHash, id.IssuerKeyHash, id.Serial), &at)
+	at, found, err := ledger.FindCertID(alg, id.IssuerNameHash, id.IssuerKeyHash, id.Serial, func(key []byte) ([]byte, error) {
+		return rawRecord(ctx, s.Reader, ledger.RecordCertID, key)
+	})
 	if err != nil || !found {
 		return Standing{}, err
 	}
@@ -65,13 +66,21 @@ func standing(c ledger.CertificateInfo) (Standing, error) {
 
 // record reads the one record of exactly this key.
 func record(ctx context.Context, r ledger.Reader, kind ledger.RecordKind, key []byte, v any) (bool, error) {
+	raw, err := rawRecord(ctx, r, kind, key)
+	if err != nil || raw == nil {
+		return false, err
+	}
+	return true, ledger.Decode(raw, v)
+}
+
+func rawRecord(ctx context.Context, r ledger.Reader, kind ledger.RecordKind, key []byte) ([]byte, error) {
 	for rec, err := range r.Records(ctx, kind, key, nil) {
 		if err != nil {
-			return false, err
+			return nil, err
 		}
 		if len(rec.Key) == len(key) {
-			return true, ledger.Decode(rec.Value, v)
+			return rec.Value, nil
 		}
 	}
-	return false, nil
+	return nil, nil
 }

@@ -36,33 +36,43 @@ var outcomes = []Reason{
 	{NotApplied, "not-applied", "Another operation of this all-or-nothing transaction was refused, so this one was undone."},
 }
 
+// parts are the table, in order of code.
+func parts() [6][]Reason {
+	return [6][]Reason{outcomes, transactions, certificates, authority, verification, edge}
+}
+
 // All returns every row, in order of code. The slice is the caller's own.
 func All() []Reason {
 	var all []Reason
-	for _, part := range [][]Reason{outcomes, transactions, certificates, authority, verification, edge} {
+	for _, part := range parts() {
 		all = append(all, part...)
 	}
 	return all
 }
 
+// find returns the first row that is wanted.
+func find(wanted func(*Reason) bool) (Reason, bool) {
+	for _, part := range parts() {
+		for i := range part {
+			if wanted(&part[i]) {
+				return part[i], true
+			}
+		}
+	}
+	return Reason{}, false
+}
+
 // Of returns the row of a code; for a code this build does not know, a row that says so.
 func Of(c Code) Reason {
-	for _, r := range All() {
-		if r.Code == c {
-			return r
-		}
+	if r, ok := find(func(r *Reason) bool { return r.Code == c }); ok {
+		return r
 	}
 	return Reason{c, fmt.Sprintf("code-%d", uint16(c)), "A reason this build does not know; a newer one does."}
 }
 
 // BySlug returns the row of a slug.
 func BySlug(slug string) (Reason, bool) {
-	for _, r := range All() {
-		if r.Slug == slug {
-			return r, true
-		}
-	}
-	return Reason{}, false
+	return find(func(r *Reason) bool { return r.Slug == slug })
 }
 
 func (c Code) String() string { return Of(c).Slug }

@@ -48,6 +48,10 @@ func Log(number uint64) string { return path.Join("log", fmt.Sprint(number)) }
 // FinalKey is the key of Final in the index. It sorts before every record kind.
 const FinalKey = "\x00final"
 
+// FinalVersion changes with what the records of the index are: one that another build made is not read. It is a fold of the leaves,
+// and made anew from a copy of the log's directory.
+const FinalVersion = 2
+
 // Final is the one record of the index that is not a fold of leaves: how far a node is final, and by what.
 type Final struct {
 	Version    uint64      `cbor:"1,keyasint"`
@@ -66,8 +70,8 @@ func ParseFinal(raw []byte) (*Final, error) {
 	if err := ledger.Decode(raw, &f); err != nil {
 		return nil, fmt.Errorf("reading the final record: %w", err)
 	}
-	if f.Version != 1 {
-		return nil, fmt.Errorf("the final record has version %d", f.Version)
+	if f.Version != FinalVersion {
+		return nil, fmt.Errorf("the index has version %d, this build reads %d: make it anew from the log's directory", f.Version, FinalVersion)
 	}
 	return &f, nil
 }

@@ -129,7 +129,7 @@ func (n *Node) assemble(prev order.Ref, view uint64, txs [][]byte) ([]byte, orde
 
 // Validate implements order.App (step 3).
 func (a app) Validate(_ context.Context, view uint64, raw []byte) error {
-	b, err := ledger.ParseBlock(raw)
+	b, err := a.n.parsed.block(raw)
 	if err != nil {
 		return err
 	}
@@ -164,9 +164,10 @@ func (n *Node) warmAhead(b *ledger.Block) {
 
 // Deliver implements order.App (step 4).
 func (a app) Deliver(ctx context.Context, o order.Ordered) (order.Members, error) {
-	b, err := ledger.ParseBlock(o.Block)
+	b, err := a.n.parsed.block(o.Block)
 	if err != nil {
-		return order.Members{}, err
+		a.n.cfg.Log.Warn("a block does not decode", "height", o.Height, "err", err)
+		return order.Members{}, order.ErrNoEffect // at every member
 	}
 	if a.n.exchange != nil {
 		if err := a.n.keepUp(ctx); err != nil {

@@ -178,7 +178,7 @@ func (s *source) fold(p *part) ([]*commit.Pending, error) {
 // up, and shows readers nothing newer until it is there.
 func (s *source) final(last *state.State) *layout.Final {
 	ch := last.Channel()
-	return &layout.Final{Version: 1, Height: ch.Height, Size: last.Size(), Root: last.Root(), Index: ch.Height, View: ch.View, Header: ch.Header,
+	return &layout.Final{Version: layout.FinalVersion, Height: ch.Height, Size: last.Size(), Root: last.Root(), Index: ch.Height, View: ch.View, Header: ch.Header,
 		Checkpoint: s.note}
 }
 

@@ -125,7 +125,7 @@ func (n *Node) finalise(o commit.Finalise) (commit.Input, error) {
 	}
 	// A crash here: bytes beyond the index's size; ignored, and rewritten identical.
 	note := n.note(o.Checkpoint, o.Cosigners)
-	f := &layout.Final{Version: 1, Height: last.Block.Header.Height, Size: o.Checkpoint.Size, Root: o.Checkpoint.Root, Index: last.Index,
+	f := &layout.Final{Version: layout.FinalVersion, Height: last.Block.Header.Height, Size: o.Checkpoint.Size, Root: o.Checkpoint.Root, Index: last.Index,
 		View: last.Block.Header.View, Header: last.Block.Hash, Checkpoint: note}
 	if err := n.store.commit(o.Blocks, f); err != nil {
 		return nil, fmt.Errorf("committing height %d: %w", f.Height, err)
@@ -164,7 +164,7 @@ func (n *Node) refresh(o commit.Refresh) error {
 	if len(n.lastNote) == 0 {
 		// The first checkpoint, of genesis: from here on the signer memory must exist.
 		ch := st.Channel()
-		f := &layout.Final{Version: 1, Height: ch.Height, Size: o.Checkpoint.Size, Root: o.Checkpoint.Root, View: ch.View, Header: ch.Header, Checkpoint: note}
+		f := &layout.Final{Version: layout.FinalVersion, Height: ch.Height, Size: o.Checkpoint.Size, Root: o.Checkpoint.Root, View: ch.View, Header: ch.Header, Checkpoint: note}
 		if err := n.store.commit(nil, f); err != nil {
 			return err
 		}

@@ -77,6 +77,7 @@ type Node struct {
 	tiles   *tileFiles
 	signer  *cosign.Signer
 	facts   *facts
+	parsed  parsed
 	engine  order.Orderer
 
 	// Of a member among several; nil of one alone.

@@ -59,7 +59,7 @@ func Init(cfg Config) error {
 	if err != nil {
 		return err
 	}
-	f := &layout.Final{Version: 1, Size: x.State.Size(), Root: x.State.Root(), Header: x.State.Channel().Header, Checkpoint: []byte{}}
+	f := &layout.Final{Version: layout.FinalVersion, Size: x.State.Size(), Root: x.State.Root(), Header: x.State.Channel().Header, Checkpoint: []byte{}}
 	return errors.Join(s.commit([]*commit.Pending{{Executed: x}}, f), s.db.Close())
 }
 

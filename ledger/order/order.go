@@ -85,7 +85,7 @@ type App interface {
 	// Validate checks a block before this node stores or votes for it; it is no verdict on results.
 	Validate(ctx context.Context, view uint64, block []byte) error
 	// Deliver takes the next block, in order. It never waits for finality. An error but ErrNoEffect is fatal: the
-	// engine stops.
+	// engine stops. A block that does not decode has no effect: the engine has read its header only.
 	Deliver(ctx context.Context, o Ordered) (Members, error)
 	// Fetch is how an engine says that it is behind: catch up by tiles to at least this height, and say what Last is
 	// then. It asks again until it has succeeded or ctx ends.

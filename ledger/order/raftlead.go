@@ -162,11 +162,11 @@ func (f fsm) Apply(l *raft.Log) any {
 	if err != nil {
 		return nil // a majority of members stored what this one would not have: no effect, the same everywhere
 	}
-	b, err := ledger.ParseBlock(block)
-	if err != nil || b.Header.View != l.Term {
+	h, hash, err := ledger.BlockHeader(block)
+	if err != nil || h.View != l.Term {
 		return nil // the same
 	}
-	return f.r.deliver(Ordered{Ref: Ref{Height: b.Header.Height, Hash: b.Hash, View: l.Term}, Index: l.Index, Block: block})
+	return f.r.deliver(Ordered{Ref: Ref{Height: h.Height, Hash: hash, View: l.Term}, Index: l.Index, Block: block})
 }
 
 // deliver passes on a block that is not final here. Runs on the library's apply goroutine only.

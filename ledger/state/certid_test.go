@@ -4,7 +4,6 @@ import (
 	"crypto"
 	"crypto/x509"
 	"encoding/asn1"
-	"fmt"
 	"testing"
 
 	_ "crypto/sha1"
@@ -16,15 +15,26 @@ import (
 )
 
 // TestCertIDs: every publication, alone or in a batch, is found by the CertID an OCSP client makes with SHA-1, SHA-256 or SHA-384
-// (RFC 6960 section 4.1.1). The CertID is made here from what the standard library reads.
+// (RFC 6960 section 4.1.1), also those that share a serial number with others', before a restart or after it. The CertID is made here
+// from what the standard library reads.
 func TestCertIDs(t *testing.T) {
 	x := start(t, 1, plenty, nil)
-	ders := [][]byte{x.c.Device("ACME-1", dns, 0), x.c.Device("ACME-2", dns, 0), x.c.Device("ACME-1", dns, 1)}
+	year := ledgertest.Start.AddDate(1, 0, 0)
+	ders := [][]byte{x.c.Device("ACME-1", dns, 0), x.c.Device("ACME-2", dns, 0), x.c.Device("ACME-1", dns, 1),
+		numbered(t, x, "ACME-3", 5, year), numbered(t, x, "ACME-4", 5, year)}
 	var bodies [][]byte
 	for _, d := range ders {
 		bodies = append(bodies, ledgertest.Publish(d))
 	}
-	e := x.block(x.tx(bodies, "acme-cells/line"))
+	var leaves []uint64
+	for _, v := range x.block(x.tx(bodies, "acme-cells/line")).Results[0].Verdicts {
+		leaves = append(leaves, v.Leaf)
+	}
+	x.reload()
+	for _, device := range []string{"ACME-5", "ACME-6"} {
+		ders = append(ders, numbered(t, x, device, 5, year))
+		leaves = append(leaves, x.publish(ders[len(ders)-1]))
+	}
 	for i, der := range ders {
 		cert, err := x509.ParseCertificate(der)
 		if err != nil {
@@ -39,16 +49,24 @@ func TestCertIDs(t *testing.T) {
 		}
 		for alg, h := range map[uint8]crypto.Hash{1: crypto.SHA1, 2: crypto.SHA256, 3: crypto.SHA384} {
 			sum := func(b []byte) []byte { d := h.New(); d.Write(b); return d.Sum(nil) }
-			key := ledger.CertIDKey(alg, sum(cert.RawIssuer), sum(spki.Key.Bytes), cert.SerialNumber.Bytes())
-			raw, err := x.store.Get(state.Key(ledger.RecordCertID, key))
-			var got ledger.CertIDRecord
-			if err != nil || raw == nil || ledger.Decode(raw, &got) != nil {
-				t.Errorf("certificate %d is not found by %s: %v", i, h, err)
-				continue
+			find := func(name, key []byte) (ledger.CertIDRecord, bool) {
+				got, found, err := ledger.FindCertID(alg, sum(name), sum(key), cert.SerialNumber.Bytes(), func(key []byte) ([]byte, error) {
+					return x.store.Get(state.Key(ledger.RecordCertID, key))
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return got, found
 			}
-			want := ledger.CertIDRecord{Key: ledger.Sum(cert.RawSubjectPublicKeyInfo), Leaf: e.Results[0].Verdicts[i].Leaf}
-			if fmt.Sprint(got) != fmt.Sprint(want) {
-				t.Errorf("certificate %d by %s: %+v, want %+v", i, h, got, want)
+			got, found := find(cert.RawIssuer, spki.Key.Bytes)
+			if !found || got.Key != ledger.Sum(cert.RawSubjectPublicKeyInfo) || got.Leaf != leaves[i] {
+				t.Errorf("certificate %d by %s: %+v %v", i, h, got, found)
+			}
+			if got, found := find(cert.RawSubject[1:], spki.Key.Bytes); found {
+				t.Errorf("another issuer's certificate by %s: %+v", h, got)
+			}
+			if got, found := find(cert.RawIssuer, spki.Key.Bytes[1:]); found {
+				t.Errorf("another key's certificate by %s: %+v", h, got)
 			}
 		}
 	}

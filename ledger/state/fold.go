@@ -1,9 +1,10 @@
 package state
 
 import (
-	"crypto/sha1"
-	"crypto/sha256"
-	"crypto/sha512"
+	"crypto"
+	_ "crypto/sha1" // of CertIDs
+	_ "crypto/sha256"
+	_ "crypto/sha512"
 	"errors"
 	"fmt"
 
@@ -156,7 +157,9 @@ func (f *folder) publish(l *ledger.OpLeaf, x *Examined, at uint64) error {
 	k.Certificates = append(k.Certificates, ledger.CertificateInfo{Leaf: at, TBS: ledger.Sum(cert.TBS), DER: ledger.Sum(cert.Raw),
 		Voucher: *e.Voucher, Published: e.Time, Status: ledger.Good, Cause: at, Since: e.Time})
 	f.st.put(ledger.RecordKey, spki[:], k)
-	f.certIDs(cert, spki, at)
+	if err := f.certIDs(cert, spki, at); err != nil {
+		return err
+	}
 	for _, key := range [][]byte{e.Voucher[:], e.Owner[:]} {
 		u, err := f.st.usage(key, e.Time.Day())
 		if err != nil {
@@ -170,14 +173,37 @@ func (f *folder) publish(l *ledger.OpLeaf, x *Examined, at uint64) error {
 
 // certIDs indexes the certificate under the CertIDs that OCSP clients name it by (RFC 6960 section 4.1.1); a
 // self-issued certificate is its own issuer.
-func (f *folder) certIDs(cert *profile.Certificate, spki ledger.Hash, at uint64) {
+func (f *folder) certIDs(cert *profile.Certificate, spki ledger.Hash, at uint64) error {
 	rec := ledger.CertIDRecord{Key: spki, Leaf: at}
-	n1, k1 := sha1.Sum(cert.Issuer), sha1.Sum(cert.KeyBits)
-	n2, k2 := sha256.Sum256(cert.Issuer), sha256.Sum256(cert.KeyBits)
-	n3, k3 := sha512.Sum384(cert.Issuer), sha512.Sum384(cert.KeyBits)
-	f.st.put(ledger.RecordCertID, ledger.CertIDKey(1, n1[:], k1[:], cert.Serial), rec)
-	f.st.put(ledger.RecordCertID, ledger.CertIDKey(2, n2[:], k2[:], cert.Serial), rec)
-	f.st.put(ledger.RecordCertID, ledger.CertIDKey(3, n3[:], k3[:], cert.Serial), rec)
+	first := ledger.SerialKey(cert.Serial)
+	taken, err := f.st.raw(ledger.RecordCertID, first)
+	if err != nil {
+		return err
+	}
+	if taken == nil {
+		rec.Issuer, rec.KeyBits = cert.Issuer, cert.KeyBits
+		f.st.put(ledger.RecordCertID, first, rec)
+		return nil
+	}
+	for alg, hash := range ledger.CertIDAlgorithms() {
+		f.st.put(ledger.RecordCertID, ledger.CertIDKey(alg, digest(hash, cert.Issuer), digest(hash, cert.KeyBits), cert.Serial), rec)
+	}
+	return nil
+}
+
+func digest(hash crypto.Hash, b []byte) []byte {
+	h := hash.New()
+	h.Write(b)
+	return h.Sum(nil)
+}
+
+// certIDTaken looks for one form of the CertID; the other forms clash exactly when it does.
+func (s *State) certIDTaken(cert *profile.Certificate) (bool, error) {
+	const alg, hash = 2, crypto.SHA256
+	_, taken, err := ledger.FindCertID(alg, digest(hash, cert.Issuer), digest(hash, cert.KeyBits), cert.Serial, func(key []byte) ([]byte, error) {
+		return s.raw(ledger.RecordCertID, key)
+	})
+	return taken, err
 }
 
 func (f *folder) statusChange(l *ledger.OpLeaf, c *ledger.StatusChange, at uint64) error {

@@ -1,7 +1,6 @@
 package state
 
 import (
-	"crypto/sha256"
 	"slices"
 
 	"github.com/quorate-pki/quorate/ca/profile"
@@ -159,13 +158,6 @@ func (j *judge) nameable(known *ledger.KeyRecord, x *Examined) (*outcome, error)
 		return nil, err
 	}
 	return refuse(reason.New(reason.CertIDTaken, "")), nil
-}
-
-// certIDTaken looks under the SHA-256 form; the other forms clash exactly when it does.
-func (s *State) certIDTaken(cert *profile.Certificate) (bool, error) {
-	name, key := sha256.Sum256(cert.Issuer), sha256.Sum256(cert.KeyBits)
-	var at ledger.CertIDRecord
-	return s.get(ledger.RecordCertID, ledger.CertIDKey(2, name[:], key[:], cert.Serial), &at)
 }
 
 // quota holds the line key and its organisation to their daily and total numbers.

@@ -128,10 +128,13 @@ func load[T any](store Loader, kind ledger.RecordKind, size int, add func(key []
 }
 
 func (s *State) loadFilter(store Loader) error {
-	for _, kind := range []ledger.RecordKind{ledger.RecordKey, ledger.RecordDevice} {
+	for _, kind := range []ledger.RecordKind{ledger.RecordKey, ledger.RecordDevice, ledger.RecordCertID} {
 		for rec, err := range store.Records(kind, nil) {
 			if err != nil {
 				return err
+			}
+			if !filtered(kind, rec.Key) {
+				continue
 			}
 			if len(rec.Key) != len(ledger.Hash{}) {
 				return fmt.Errorf("a %q record with a key of %d bytes", kind, len(rec.Key))

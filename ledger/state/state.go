@@ -80,8 +80,14 @@ func Key(kind ledger.RecordKind, key []byte) []byte {
 func Uint64Key(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 
 // filtered kinds are those that every publication asks for and nearly never finds.
-func filtered(kind ledger.RecordKind) bool {
-	return kind == ledger.RecordKey || kind == ledger.RecordDevice
+func filtered(kind ledger.RecordKind, key []byte) bool {
+	switch kind {
+	case ledger.RecordKey, ledger.RecordDevice:
+		return true
+	case ledger.RecordCertID:
+		return len(key) == len(ledger.Hash{}) // of SerialKey
+	}
+	return false
 }
 
 // get reads a record into v; false when there is none.
@@ -97,7 +103,7 @@ func (s *State) get(kind ledger.RecordKind, key []byte, v any) (bool, error) {
 }
 
 func (s *State) raw(kind ledger.RecordKind, key []byte) ([]byte, error) {
-	if filtered(kind) && !s.filter.MayHave(key) {
+	if filtered(kind, key) && !s.filter.MayHave(key) {
 		return nil, nil
 	}
 	k := Key(kind, key)
@@ -115,7 +121,7 @@ func (s *State) raw(kind ledger.RecordKind, key []byte) ([]byte, error) {
 
 // put writes a record to this layer.
 func (s *State) put(kind ledger.RecordKind, key []byte, v any) {
-	if filtered(kind) {
+	if filtered(kind, key) {
 		s.filter.Add(key)
 	}
 	s.writes[string(Key(kind, key))] = ledger.Encode(v)
