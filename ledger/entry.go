@@ -136,7 +136,7 @@ type entryWire struct {
 }
 
 func encodeEntry(k Kind, leaf any) []byte {
-	return Encode(entryWire{Version: 1, Kind: k, Leaf: Encode(leaf)})
+	return append([]byte{0x83, 1, byte(k)}, Encode(leaf)...) // an entryWire: an array of three, small numbers first
 }
 
 // Encode returns the leaf's bytes.

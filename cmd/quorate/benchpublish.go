@@ -28,8 +28,8 @@ import (
 
 const (
 	benchBatch    = 800 // certificates a transaction: a block of about 400 KB
-	benchBatches  = 10  // transactions a turn
-	benchInFlight = 4   // of them at once
+	benchBatches  = 30  // transactions a turn: what begins and ends it is a small part
+	benchInFlight = 6   // of them at once
 )
 
 // publishBench is one run of `bench publish`.

@@ -55,7 +55,11 @@ func Execute(parent *State, b *ledger.Block, facts Facts) (*Executed, error) {
 	if err := parent.CheckHeader(b.Header); err != nil {
 		return nil, err
 	}
-	j := &judge{facts: facts, header: b.Header, fold: newFolder(parent.next())}
+	operations := 0
+	for _, tx := range b.Txs {
+		operations += len(tx.Bodies)
+	}
+	j := &judge{facts: facts, header: b.Header, fold: newFolder(parent.next(operations))}
 	j.fold.header(b)
 	if b.Header.Height == 0 {
 		if err := j.genesis(b); err != nil {
@@ -140,7 +144,7 @@ func (j *judge) transaction(position int, tx *ledger.Parsed) error {
 func (j *judge) operations(tx *ledger.Parsed) ([]ledger.Verdict, [][]byte, error) {
 	whole := j.fold
 	if tx.Tx.Mode == ledger.AllOrNothing {
-		j.fold = whole.fork()
+		j.fold = whole.fork(len(tx.Bodies))
 	}
 	verdicts := make([]ledger.Verdict, len(tx.Bodies))
 	var leaves [][]byte
@@ -288,7 +292,7 @@ func Try(s *State, tx *ledger.Parsed, now ledger.Millis, facts Facts) ([]ledger.
 		return nil, no
 	}
 	c := s.channel
-	j := &judge{facts: facts, fold: newFolder(s.next()), header: &ledger.Header{Version: 1, Channel: c.Channel, Log: c.Log,
+	j := &judge{facts: facts, fold: newFolder(s.next(1)), header: &ledger.Header{Version: 1, Channel: c.Channel, Log: c.Log,
 		Height: c.Height + 1, View: c.View, Previous: c.Header, Time: now}}
 	j.fold.head = j.header
 	verdicts, _, err := j.operations(tx)

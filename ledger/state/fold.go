@@ -7,6 +7,7 @@ import (
 	_ "crypto/sha512"
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/quorate-pki/quorate/ca/profile"
 	"github.com/quorate-pki/quorate/ledger"
@@ -34,7 +35,7 @@ func Fold(parent *State, leaves [][]byte) (*State, error) {
 	if err := parent.CheckHeader(h); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrBadLeaves, err)
 	}
-	r := &reader{folder: newFolder(parent.next())}
+	r := &reader{folder: newFolder(parent.next(len(leaves)))}
 	r.head, r.headHash = h, last.Epoch.Header.Hash()
 	for _, raw := range leaves[:len(leaves)-1] {
 		if err := r.leaf(raw); err != nil {
@@ -62,17 +63,19 @@ func newFolder(st *State) *folder {
 
 func (f *folder) header(b *ledger.Block) { f.head, f.headHash = b.Header, b.Hash }
 
-// fork starts an attempt that adopt keeps and dropping forgets.
-func (f *folder) fork() *folder {
+// fork starts an attempt at so many operations that adopt keeps and dropping forgets.
+func (f *folder) fork(operations int) *folder {
 	c := *f
-	c.st = f.st.next()
+	c.st = f.st.next(operations)
 	c.dirty = map[uint64]bool{}
 	return &c
 }
 
 func (f *folder) adopt(c *folder) {
-	for k, v := range c.st.writes {
-		f.st.writes[k] = v
+	if len(f.st.writes) == 0 {
+		f.st.writes = c.st.writes // as in most blocks that are full: one transaction
+	} else {
+		maps.Copy(f.st.writes, c.st.writes)
 	}
 	for k, u := range c.st.counts {
 		f.st.counts[k] = u

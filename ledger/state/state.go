@@ -41,9 +41,10 @@ func Empty(store Store) *State {
 	return &State{store: store, registry: newRegistry(), filter: NewFilter(), chunks: tlog.NewChunkTree(nil)}
 }
 
-// next is a child layer to write to.
-func (s *State) next() *State {
-	return &State{parent: s, store: s.store, writes: map[string][]byte{}, counts: map[string]ledger.Usage{}, registry: s.registry, filter: s.filter,
+// next is a child layer to write to, with room for about what so many operations write.
+func (s *State) next(operations int) *State {
+	const each = 3 // of a publication: its key, device and CertID
+	return &State{parent: s, store: s.store, writes: make(map[string][]byte, each*operations+8), counts: map[string]ledger.Usage{}, registry: s.registry, filter: s.filter,
 		chunks: s.chunks, frontier: s.frontier.Clone(), channel: s.channel}
 }
 
@@ -141,12 +142,17 @@ func (s *State) chunk(n uint64) (c ledger.Chunk, err error) {
 
 func (s *State) setStatus(leaf uint64, st ledger.Status) error {
 	n := leaf / ledger.ChunkLeaves
+	key := string(Key(ledger.RecordChunk, Uint64Key(n)))
+	if own := s.writes[key]; own != nil {
+		(*ledger.Chunk)(own).Set(leaf, st) // nobody has seen this layer's yet
+		return nil
+	}
 	c, err := s.chunk(n)
 	if err != nil {
 		return err
 	}
 	c.Set(leaf, st)
-	s.writes[string(Key(ledger.RecordChunk, Uint64Key(n)))] = c[:]
+	s.writes[key] = c[:]
 	return nil
 }
 
