@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,20 +23,21 @@ type SelfIssueConfig struct {
 	Organisation string    // optional: the subject's O
 	DNSNames     []string  // at least one
 	NotBefore    time.Time // required
-	NotAfter     time.Time // zero: 99991231235959Z, no well-defined end (IEEE 802.1AR)
+	NotAfter     time.Time // zero: the latest that the profile allows, if it can 99991231235959Z (IEEE 802.1AR)
 	Rand         io.Reader // required
 }
 
-var (
-	oidSerialNumber = asn1.ObjectIdentifier{2, 5, 4, 5}
-	oidIPsecIKE     = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 17}
-)
+var oidSerialNumber = asn1.ObjectIdentifier{2, 5, 4, 5}
 
 // SelfIssue makes the DER of a self-issued certificate and holds it to the profile, at the time notBefore, before it
 // returns it.
 func SelfIssue(cfg SelfIssueConfig) ([]byte, error) {
-	if cfg.NotAfter.IsZero() {
+	switch {
+	case !cfg.NotAfter.IsZero():
+	case cfg.Profile.NoEnd:
 		cfg.NotAfter = time.Unix(profile.Latest, 0).UTC()
+	default:
+		cfg.NotAfter = cfg.NotBefore.UTC().AddDate(cfg.Profile.MaxYears, 0, 0)
 	}
 	serial := make([]byte, 16)
 	if _, err := io.ReadFull(cfg.Rand, serial); err != nil {
@@ -52,10 +54,10 @@ func SelfIssue(cfg SelfIssueConfig) ([]byte, error) {
 	}
 	template := &x509.Certificate{
 		SerialNumber: new(big.Int).SetBytes(serial), Subject: subject, NotBefore: cfg.NotBefore.UTC(), NotAfter: cfg.NotAfter.UTC(),
-		KeyUsage:           x509.KeyUsageDigitalSignature,
-		ExtKeyUsage:        []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
-		UnknownExtKeyUsage: []asn1.ObjectIdentifier{oidIPsecIKE},
-		DNSNames:           cfg.DNSNames, SubjectKeyId: id[:20],
+		KeyUsage: x509.KeyUsageDigitalSignature, DNSNames: cfg.DNSNames, SubjectKeyId: id[:20],
+	}
+	for _, usage := range cfg.Profile.EKUs {
+		template.UnknownExtKeyUsage = append(template.UnknownExtKeyUsage, arcs(usage))
 	}
 	der, err := x509.CreateCertificate(cfg.Rand, template, template, cfg.Key.Public(), cfg.Key)
 	if err != nil {
@@ -75,6 +77,15 @@ func SelfIssue(cfg SelfIssueConfig) ([]byte, error) {
 		return nil, fmt.Errorf("self-issuing: %w", err)
 	}
 	return der, nil
+}
+
+// arcs is an object identifier of a profile's as the standard library has it.
+func arcs(o profile.OID) (out asn1.ObjectIdentifier) {
+	for arc := range strings.SplitSeq(o.String(), ".") {
+		n, _ := strconv.Atoi(arc) // an OID prints as numbers
+		out = append(out, n)
+	}
+	return out
 }
 
 // DefaultName is the DNS name of a device that was given none: its serial in lower case under the suffix. Serials

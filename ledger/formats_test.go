@@ -290,7 +290,7 @@ func (e *example) found(t testing.TB) {
 	for i, name := range keyNames[:6] {
 		member.Keys[uint64(i+1)] = e.spki(name)
 	}
-	raw, err := ledger.Found(ledger.Founding{
+	raw, err := ledger.Found(ledger.Founding{Rules: 1,
 		Consortium: "quorate.example", Channel: "main", Quorum: 1, Members: []ledger.FoundingMember{member},
 		Organisations: []ledger.Organisation{{Name: "acme", LegalName: "Acme Radio AG", Roles: ledger.RoleMember | ledger.RoleVendor,
 			AdminKeys: [][]byte{e.spki("admin")}, AdminM: 1, Profiles: []uint64{1}, QuotaDay: 1000, QuotaTotal: 100000}},

@@ -10,6 +10,7 @@ import (
 type Founding struct {
 	Consortium    string
 	Channel       string
+	Rules         uint64 // rule version of the channel, 1 to NewestRules
 	Quorum        uint64 // 3*quorum > 2*members
 	Members       []FoundingMember
 	Organisations []Organisation
@@ -55,7 +56,7 @@ func Found(f Founding, governance []Signer, block ed25519.PrivateKey) ([]byte, e
 	if err := set.check(); err != nil {
 		return nil, fmt.Errorf("founding: %w", err)
 	}
-	bodies := [][]byte{EncodeBody(OpConsortium, Consortium{Name: f.Consortium, Channel: f.Channel, RuleVersion: 1, MemberSet: Encode(set)})}
+	bodies := [][]byte{EncodeBody(OpConsortium, Consortium{Name: f.Consortium, Channel: f.Channel, RuleVersion: f.Rules, MemberSet: Encode(set)})}
 	for _, o := range f.Organisations {
 		bodies = append(bodies, EncodeBody(OpOrganisation, o))
 	}

@@ -74,11 +74,17 @@ type StatusChange struct {
 	SPKI       []byte  `cbor:"8,keyasint,omitempty"` // when the key itself signs: its SPKI, so that the signature can be checked
 }
 
+// NewestRules is the newest rule version that this build judges by; it judges by every older one too.
+//
+//   - 1: profile small-cell; namespaces of device serials and DNS names.
+//   - 2: also the profiles server, gateway, iot and nf (docs/profiles.md says since when each is there).
+const NewestRules uint64 = 2
+
 // Consortium opens genesis.
 type Consortium struct {
 	Name        string `cbor:"1,keyasint"` // e.g. quorate.example; no '+', no spaces
 	Channel     string `cbor:"2,keyasint"` // [a-z0-9-]{1,32}
-	RuleVersion uint64 `cbor:"3,keyasint"`
+	RuleVersion uint64 `cbor:"3,keyasint"` // 1..NewestRules
 	MemberSet   []byte `cbor:"4,keyasint"` // member-set document 1
 }
 

@@ -15,7 +15,7 @@ func (p *Profile) Check(c *Certificate, blockTime uint64, g Grant) error {
 	// the milliseconds.
 	now := int64(blockTime / 1000)
 	for _, err := range []*reason.Error{
-		p.key(c, g), p.subject(c), p.dates(c, now), p.extensions(c), p.usages(c), p.names(c),
+		p.key(c, g), p.subject(c), p.dates(c, now), p.extensions(c), p.keyUsage(c), p.extendedKeyUsage(c), p.names(c), p.commonName(c),
 	} {
 		if err != nil {
 			return err
@@ -53,7 +53,7 @@ func (p *Profile) dates(c *Certificate, now int64) *reason.Error {
 	switch {
 	case c.NotAfter <= now:
 		return reason.New(reason.CertificateExpired, "")
-	case c.NotAfter != Latest && c.NotAfter > addYears(now, p.MaxYears):
+	case (c.NotAfter != Latest || !p.NoEnd) && c.NotAfter > addYears(now, p.MaxYears):
 		return reason.New(reason.NotAfterTooFar, "more than %d years ahead", p.MaxYears)
 	case c.NotBefore > now+p.Ahead:
 		return reason.New(reason.NotBeforeTooFar, "more than %d hours ahead", p.Ahead/3600)
@@ -73,7 +73,7 @@ func (p *Profile) extensions(c *Certificate) *reason.Error {
 	return nil
 }
 
-func (p *Profile) usages(c *Certificate) *reason.Error {
+func (p *Profile) keyUsage(c *Certificate) *reason.Error {
 	present := slices.Contains(c.Extensions, extKeyUsage)
 	switch {
 	case !present && p.KeyUsageMust != 0:
@@ -84,10 +84,36 @@ func (p *Profile) usages(c *Certificate) *reason.Error {
 		return reason.New(reason.KeyUsageForm, "a bit that the profile demands is not set")
 	case c.KeyUsage&^(p.KeyUsageMust|p.KeyUsageMay) != 0:
 		return reason.New(reason.KeyUsageForm, "a bit is set that the profile does not have")
+	case p.KeyUsageFits && c.KeyUsage&^usable(c.Key.Kind) != 0:
+		return reason.New(reason.KeyUsageForm, "a bit is set that goes with no key of kind %s", c.Key.Kind)
 	}
+	return nil
+}
+
+// usable are the bits, of those that profiles name, that mean something for a kind of key: encipherment is RSA's
+// (RFC 8813 section 3 forbids it for the others' curves, RFC 9295 section 3 for Ed25519), agreement that of ECDH.
+func usable(k KeyKind) KeyUsage {
+	switch k {
+	case RSA:
+		return DigitalSignature | KeyEncipherment
+	case P256, P384:
+		return DigitalSignature | KeyAgreement
+	}
+	return DigitalSignature
+}
+
+func (p *Profile) extendedKeyUsage(c *Certificate) *reason.Error {
 	for _, oid := range c.EKUs {
 		if !slices.Contains(p.EKUs, oid) {
 			return reason.New(reason.ExtendedKeyUsageForm, "%s", oid)
+		}
+	}
+	if p.EKURequired && len(c.EKUs) == 0 {
+		return reason.New(reason.ExtendedKeyUsageMissing, "")
+	}
+	for _, oid := range p.EKUMust {
+		if !slices.Contains(c.EKUs, oid) {
+			return reason.New(reason.ExtendedKeyUsageMissing, "%s", oid)
 		}
 	}
 	return nil
@@ -106,4 +132,13 @@ func (p *Profile) names(c *Certificate) *reason.Error {
 		}
 	}
 	return nil
+}
+
+// commonName holds a commonName to what ownership is judged of. Stock software takes it for the host name of a
+// certificate that has no dNSName (RFC 6125 section 6.4.4), and people read it first.
+func (p *Profile) commonName(c *Certificate) *reason.Error {
+	if !p.CommonName || c.CommonName == "" || c.CommonName == c.DeviceSerial || slices.Contains(c.DNSNames, c.CommonName) {
+		return nil
+	}
+	return reason.New(reason.CommonName, "%q", c.CommonName)
 }

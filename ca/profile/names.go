@@ -16,14 +16,14 @@ const (
 // only reports whether every byte of s is in set.
 func only(s, set string) bool { return strings.Trim(s, set) == "" }
 
-// name reads a Name and returns its DER, and the device serial in it ("" when there is none). A Name has at least
-// one RDN; every RDN has one attribute, and no type appears twice: multi-valued RDNs and repetitions have no use
-// here and many readings.
-func (d *der) name() (whole []byte, serial string) {
+// name reads a Name and returns its DER, and the device serial and commonName in it ("" when there is none). A Name
+// has at least one RDN; every RDN has one attribute, and no type appears twice: multi-valued RDNs and repetitions have
+// no use here and many readings.
+func (d *der) name() (whole []byte, serial, common string) {
 	at := d.at
 	content, whole := d.takeWhole(tagSequence)
 	if d.err != nil {
-		return nil, ""
+		return nil, "", ""
 	}
 	n := &der{rest: content, at: d.at - len(content)}
 	if len(content) == 0 {
@@ -45,11 +45,13 @@ func (d *der) name() (whole []byte, serial string) {
 			}
 		case !validString(tag, value):
 			n.fail(reason.NameForm, "attribute %s is not a valid string of 1 to 256 octets", oid)
+		case oid == oidCommonName:
+			common = string(value)
 		}
 		seen[oid] = true
 	}
 	n.close(d)
-	return whole, serial
+	return whole, serial, common
 }
 
 // attribute reads an RDN of one AttributeTypeAndValue (RFC 5280 section 4.1.2.4).

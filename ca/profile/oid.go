@@ -9,7 +9,10 @@ import (
 type OID string
 
 // Attribute types.
-const oidSerialNumber OID = "\x55\x04\x05" // 2.5.4.5
+const (
+	oidCommonName   OID = "\x55\x04\x03" // 2.5.4.3
+	oidSerialNumber OID = "\x55\x04\x05" // 2.5.4.5
+)
 
 // Extensions (RFC 5280 section 4.2.1).
 const (

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,6 +26,15 @@ func newDevice() *cobra.Command {
 }
 
 var keyKinds = map[string]profile.KeyKind{"p256": profile.P256, "p384": profile.P384, "ed25519": profile.Ed25519, "rsa3072": profile.RSA}
+
+// profileHelp is what a flag --profile says.
+func profileHelp() string {
+	var names []string
+	for _, p := range profile.All() {
+		names = append(names, p.Name)
+	}
+	return "certificate profile: " + strings.Join(names, ", ")
+}
 
 func newDeviceNew() *cobra.Command {
 	var prof, org, serial, out, kind string
@@ -78,7 +88,7 @@ func newDeviceNew() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&prof, "profile", "small-cell", "certificate profile")
+	f.StringVar(&prof, "profile", "small-cell", profileHelp())
 	f.StringVar(&org, "org", "", "organisation that answers for the device")
 	f.StringVar(&serial, "serial", "", "device serial")
 	f.StringSliceVar(&dns, "dns", nil, "DNS name, may be repeated; default <serial>.<org>.example in lower case")

@@ -175,7 +175,7 @@ func (noRecords) Get([]byte) ([]byte, error) { return nil, nil }
 
 // keys makes every key the genesis file asks for and describes the founding with them.
 func (g *genesisFile) keys(dir string) (f *ledger.Founding, gov []ledger.Signer, block ed25519.PrivateKey, err error) {
-	f = &ledger.Founding{Consortium: g.Consortium, Channel: g.Channel}
+	f = &ledger.Founding{Consortium: g.Consortium, Channel: g.Channel, Rules: ledger.NewestRules}
 	for _, o := range g.Organisations {
 		org, err := o.record()
 		if err != nil {

@@ -85,7 +85,7 @@ One line per certificate: published, already published, or refused with the reas
 	r.flags(cmd)
 	f := cmd.Flags()
 	f.StringVar(&signer, "signer", "", "line key file")
-	f.StringVar(&prof, "profile", "small-cell", "certificate profile")
+	f.StringVar(&prof, "profile", "small-cell", profileHelp())
 	f.StringVar(&outDir, "out", "", "directory for the receipts; required with -")
 	f.BoolVar(&dryRun, "dry-run", false, "say what the verdicts would be; write nothing")
 	f.BoolVar(&whole, "all-or-nothing", false, "one refusal undoes the whole transaction it is in")

@@ -2,48 +2,50 @@ package reason
 
 // Reasons about a certificate: its DER, its keys, its profile (100-199).
 const (
-	DERTooLarge           Code = 100
-	DERTruncated          Code = 101
-	DERLength             Code = 102
-	DERTag                Code = 103
-	DERTrailing           Code = 104
-	DERValue              Code = 105
-	CertVersion           Code = 110
-	SerialNumberForm      Code = 111
-	AlgorithmUnknown      Code = 112
-	AlgorithmParameters   Code = 113
-	AlgorithmMismatch     Code = 114
-	NameForm              Code = 115
-	IssuerNotSubject      Code = 116
-	TimeForm              Code = 117
-	TimeOrder             Code = 118
-	UniqueIDs             Code = 119
-	ExtensionDuplicate    Code = 120
-	ExtensionForm         Code = 121
-	ExtensionNotAllowed   Code = 122
-	KeyUnknown            Code = 130
-	KeyForm               Code = 131
-	KeyWeak               Code = 132
-	SelfSignature         Code = 133
-	SignatureForm         Code = 134
-	AlgorithmNotForKey    Code = 135
-	KeySize               Code = 136
-	DeviceSerialMissing   Code = 140
-	DeviceSerialForm      Code = 141
-	SANMissing            Code = 142
-	SANKind               Code = 143
-	DNSName               Code = 144
-	SANDuplicate          Code = 145
-	KeyUsageForm          Code = 146
-	ExtendedKeyUsageForm  Code = 147
-	BasicConstraintsForm  Code = 148
-	NotAfterTooFar        Code = 149
-	NotBeforeTooFar       Code = 150
-	CertificateExpired    Code = 151
-	KeyNotInProfile       Code = 152
-	AlgorithmNotInProfile Code = 153
-	DeviceSerialTwice     Code = 154
-	KeyUsageMissing       Code = 155
+	DERTooLarge             Code = 100
+	DERTruncated            Code = 101
+	DERLength               Code = 102
+	DERTag                  Code = 103
+	DERTrailing             Code = 104
+	DERValue                Code = 105
+	CertVersion             Code = 110
+	SerialNumberForm        Code = 111
+	AlgorithmUnknown        Code = 112
+	AlgorithmParameters     Code = 113
+	AlgorithmMismatch       Code = 114
+	NameForm                Code = 115
+	IssuerNotSubject        Code = 116
+	TimeForm                Code = 117
+	TimeOrder               Code = 118
+	UniqueIDs               Code = 119
+	ExtensionDuplicate      Code = 120
+	ExtensionForm           Code = 121
+	ExtensionNotAllowed     Code = 122
+	KeyUnknown              Code = 130
+	KeyForm                 Code = 131
+	KeyWeak                 Code = 132
+	SelfSignature           Code = 133
+	SignatureForm           Code = 134
+	AlgorithmNotForKey      Code = 135
+	KeySize                 Code = 136
+	DeviceSerialMissing     Code = 140
+	DeviceSerialForm        Code = 141
+	SANMissing              Code = 142
+	SANKind                 Code = 143
+	DNSName                 Code = 144
+	SANDuplicate            Code = 145
+	KeyUsageForm            Code = 146
+	ExtendedKeyUsageForm    Code = 147
+	BasicConstraintsForm    Code = 148
+	NotAfterTooFar          Code = 149
+	NotBeforeTooFar         Code = 150
+	CertificateExpired      Code = 151
+	KeyNotInProfile         Code = 152
+	AlgorithmNotInProfile   Code = 153
+	DeviceSerialTwice       Code = 154
+	KeyUsageMissing         Code = 155
+	CommonName              Code = 156
+	ExtendedKeyUsageMissing Code = 157
 )
 
 var certificates = []Reason{
@@ -89,4 +91,6 @@ var certificates = []Reason{
 	{AlgorithmNotInProfile, "algorithm-not-in-profile", "The profile does not accept this signature algorithm."},
 	{DeviceSerialTwice, "device-serial-twice", "The subject has more than one serialNumber attribute; the device serial must be one."},
 	{KeyUsageMissing, "key-usage-missing", "The keyUsage extension is missing."},
+	{CommonName, "common-name", "The subject's commonName must repeat the device serial or a DNS name of the certificate; leave it out."},
+	{ExtendedKeyUsageMissing, "extended-key-usage-missing", "The profile demands the extKeyUsage extension, or a usage in it that is not there."},
 }

@@ -67,7 +67,7 @@ type Quotas struct{ Day, Total uint64 }
 
 // Founding describes the consortium, for tests that spoil it before founding.
 func (c *Consortium) Founding(members int, q Quotas) (*ledger.Founding, []ledger.Signer) {
-	f := &ledger.Founding{Consortium: "test.example", Channel: "main", Quorum: uint64(2*members/3 + 1), Time: ledger.MillisOf(Start)}
+	f := &ledger.Founding{Consortium: "test.example", Channel: "main", Rules: 1, Quorum: uint64(2*members/3 + 1), Time: ledger.MillisOf(Start)}
 	binary.BigEndian.PutUint64(f.Nonce[:], c.Seed)
 	org := func(name string, roles uint64, admins int, m uint64) {
 		o := ledger.Organisation{Name: name, LegalName: name, Roles: roles, AdminM: m, Profiles: []uint64{}}

@@ -31,6 +31,7 @@ func start(t testing.TB, members int, q ledgertest.Quotas, spoil func(*ledger.Fo
 	t.Helper()
 	c := ledgertest.Unfounded(7)
 	f, gov := c.Founding(members, q)
+	f.Rules = ledger.NewestRules
 	if spoil != nil {
 		spoil(f)
 	}

@@ -99,8 +99,11 @@ func (g *genesis) found(c *ledger.Consortium) error {
 	if err != nil {
 		return err
 	}
-	if m.Number != 1 || m.Consortium != c.Name || m.Channel != c.Channel || c.RuleVersion != 1 {
-		return fmt.Errorf("member set 1 of %s/%s under rule version 1 is what genesis brings", c.Name, c.Channel)
+	if m.Number != 1 || m.Consortium != c.Name || m.Channel != c.Channel {
+		return fmt.Errorf("member set 1 of %s/%s is what genesis brings", c.Name, c.Channel)
+	}
+	if c.RuleVersion == 0 || c.RuleVersion > ledger.NewestRules {
+		return fmt.Errorf("rule version %d, this build knows 1 to %d", c.RuleVersion, ledger.NewestRules)
 	}
 	g.consortium, g.members = c, m
 	return nil
@@ -134,8 +137,8 @@ func (g *genesis) organisation(o *ledger.Organisation) error {
 
 func (g *genesis) knownProfiles(ids []uint64) error {
 	for _, id := range ids {
-		if _, ok := profile.ByID(uint16(id)); !ok || id > 0xffff {
-			return fmt.Errorf("profile %d is not known", id)
+		if _, ok := knownProfile(id, g.consortium.RuleVersion); !ok {
+			return fmt.Errorf("profile %d is not known at rule version %d", id, g.consortium.RuleVersion)
 		}
 	}
 	return nil

@@ -105,6 +105,9 @@ func TestGenesisSpoiled(t *testing.T) {
 	ns := func(n int, change func(*ledger.Namespace)) func(*parts) {
 		return func(p *parts) { edit(p, n, change) }
 	}
+	rules := func(n uint64) func(*parts) {
+		return func(p *parts) { edit(p, 0, func(c *ledger.Consortium) { c.RuleVersion = n }) }
+	}
 	line := func(change func(*ledger.LineKey)) func(*parts) {
 		return func(p *parts) { relabel(p, 0, "acme-cells/line", change) }
 	}
@@ -138,7 +141,9 @@ func TestGenesisSpoiled(t *testing.T) {
 		{"consortium not first", func(p *parts) { p.bodies[0], p.bodies[1] = p.bodies[1], p.bodies[0] }, false},
 		{"consortium twice", func(p *parts) { p.bodies = append(p.bodies, p.bodies[0]) }, false},
 		{"no consortium", func(p *parts) { p.bodies = p.bodies[1:] }, false},
-		{"rule version", func(p *parts) { edit(p, 0, func(c *ledger.Consortium) { c.RuleVersion = 2 }) }, false},
+		{"rule version 0", rules(0), false},
+		{"rule version 2", rules(2), true},
+		{"rule version 3", rules(3), false},
 		{"consortium name", func(p *parts) { edit(p, 0, func(c *ledger.Consortium) { c.Name = "other.example" }) }, false},
 		{"channel name", func(p *parts) { edit(p, 0, func(c *ledger.Consortium) { c.Channel = "other" }) }, false},
 		{"member set not a document", func(p *parts) { edit(p, 0, func(c *ledger.Consortium) { c.MemberSet = []byte{1} }) }, false},
@@ -175,7 +180,16 @@ func TestGenesisSpoiled(t *testing.T) {
 				}
 			})
 		}, false},
-		{"unknown profile", org(4, func(o *ledger.Organisation) { o.Profiles = []uint64{2} }), false},
+		{"unknown profile", org(4, func(o *ledger.Organisation) { o.Profiles = []uint64{6} }), false},
+		{"unknown profile under rule version 2", func(p *parts) {
+			rules(2)(p)
+			edit(p, 4, func(o *ledger.Organisation) { o.Profiles = []uint64{6} })
+		}, false},
+		{"profile of rule version 2 under 1", org(4, func(o *ledger.Organisation) { o.Profiles = []uint64{5} }), false},
+		{"profile of rule version 2", func(p *parts) {
+			rules(2)(p)
+			edit(p, 4, func(o *ledger.Organisation) { o.Profiles = []uint64{1, 5} })
+		}, true},
 		{"profile that is 1 in 16 bits", org(4, func(o *ledger.Organisation) { o.Profiles = []uint64{0x10001} }), false},
 		{"33 profiles", org(4, func(o *ledger.Organisation) { o.Profiles = slices.Repeat([]uint64{1}, 33) }), false},
 		{"namespace of nobody", ns(0, func(n *ledger.Namespace) { n.Owner = ledger.OrgID{1} }), false},

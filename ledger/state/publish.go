@@ -85,14 +85,23 @@ func (j *judge) publisher(tx *ledger.Parsed, p *ledger.Publish) (*ledger.Registe
 
 // profile checks the certificate against the profile it is submitted under.
 func (j *judge) profile(p *ledger.Publish, cert *profile.Certificate, org *ledger.OrgRecord) *outcome {
-	prof, ok := profile.ByID(uint16(p.Profile))
-	if !ok || p.Profile > 0xffff {
+	prof, ok := knownProfile(p.Profile, j.fold.st.channel.Rules)
+	if !ok {
 		return refuse(reason.New(reason.ProfileNotGranted, "%d is not known", p.Profile))
 	}
 	if err := prof.Check(cert, uint64(j.header.Time), profile.Grant{LegacyRSA2048: org.LegacyRSA}); err != nil {
 		return refuseError(err)
 	}
 	return nil
+}
+
+// knownProfile finds a profile among those of a rule version: what a newer one brought does not exist yet.
+func knownProfile(id, rules uint64) (*profile.Profile, bool) {
+	p, ok := profile.ByID(uint16(id))
+	if !ok || id > 0xffff || p.Since > rules {
+		return nil, false
+	}
+	return p, true
 }
 
 // alreadyPublished finds the old publication of the same bytes, or refuses the same content under other

@@ -1,0 +1,59 @@
+package profile
+
+// The rows of the table, one function each: a row is built anew for each asker, so that nobody can change the table.
+
+// Lengths of time, in seconds.
+const hour = 60 * 60
+
+// allSigAlgs go with some kind of key each; Parse sees to it that they go with the certificate's.
+func allSigAlgs() []SigAlg {
+	return []SigAlg{ECDSAWithSHA256, ECDSAWithSHA384, Ed25519Sig, RSAPKCS1SHA256, RSAPKCS1SHA384}
+}
+
+// usualExtensions are those that every profile has.
+func usualExtensions() []OID {
+	return []OID{extSKI, extAKI, extKeyUsage, extEKU, extSAN, extBasicConstraints}
+}
+
+// smallCell is for base stations of any size and the gateways they talk to.
+func smallCell() *Profile {
+	return &Profile{
+		ID: SmallCell, Name: "small-cell", Since: 1,
+		Keys:         []KeyRule{{P256, 256, 0}, {P384, 384, 0}, {Ed25519, 256, 0}, {RSA, 3072, 2048}},
+		SigAlgs:      allSigAlgs(),
+		DeviceSerial: true,
+		MaxYears:     25,
+		NoEnd:        true,
+		Ahead:        48 * hour,
+		Extensions:   usualExtensions(),
+		KeyUsageMust: DigitalSignature,
+		KeyUsageMay:  KeyEncipherment | KeyAgreement,
+		EKUs:         []OID{EKUClientAuth, EKUServerAuth, EKUIPsecIKE},
+		SANs:         []SANKind{SANDNS},
+		SANRequired:  true,
+		NotCA:        true,
+	}
+}
+
+// server is for TLS servers of an organisation: brokers, management and charging systems, web services.
+func server() *Profile {
+	return &Profile{
+		ID: Server, Name: "server", Since: 2,
+		Keys:         []KeyRule{{P256, 256, 0}, {P384, 384, 0}, {Ed25519, 256, 0}, {RSA, 3072, 0}},
+		SigAlgs:      allSigAlgs(),
+		DeviceSerial: true,
+		CommonName:   true,
+		MaxYears:     1,
+		Ahead:        hour,
+		Extensions:   usualExtensions(),
+		KeyUsageMust: DigitalSignature,
+		KeyUsageMay:  KeyEncipherment,
+		KeyUsageFits: true,
+		EKUs:         []OID{EKUServerAuth, EKUClientAuth},
+		EKURequired:  true,
+		EKUMust:      []OID{EKUServerAuth},
+		SANs:         []SANKind{SANDNS},
+		SANRequired:  true,
+		NotCA:        true,
+	}
+}

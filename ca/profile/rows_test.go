@@ -1,0 +1,195 @@
+package profile
+
+import (
+	"crypto/x509"
+	"testing"
+	"time"
+
+	"github.com/quorate-pki/quorate/internal/reason"
+)
+
+// variant is a change of a profile's good certificate, and the verdict; 0 accepts.
+type variant struct {
+	name   string
+	want   reason.Code
+	change func(*spec)
+}
+
+// row is how the tests make a certificate of a profile of rule version 2.
+type row struct {
+	id       uint16
+	good     func(t testing.TB, key testKeys, kind KeyKind) *spec
+	variants func(t testing.TB, keys testKeys) []variant
+	years    int           // the most that notAfter may be ahead
+	noEnd    bool          // or for ever
+	ahead    time.Duration // the most that notBefore may be ahead
+	kinds    []KeyKind     // accepted
+	legacy   bool          // RSA 2048 with a grant
+}
+
+func rows() []row {
+	return []row{
+		{Server, goodServer, serverVariants, 1, false, time.Hour, []KeyKind{P256, P384, Ed25519, RSA}, false},
+	}
+}
+
+func usual(kind KeyKind) SigAlg {
+	return map[KeyKind]SigAlg{P256: ECDSAWithSHA256, P384: ECDSAWithSHA384, Ed25519: Ed25519Sig, RSA: RSAPKCS1SHA256}[kind]
+}
+
+func ekus(oids ...OID) []byte {
+	var all []byte
+	for _, o := range oids {
+		all = append(all, oid(o)...)
+	}
+	return ext(extEKU, false, tlv(tagSequence, all))
+}
+
+// until makes a Time of its right type.
+func until(t time.Time) []byte {
+	if t.Year() >= 2050 {
+		return generalized(t)
+	}
+	return utc(t)
+}
+
+// subject is a Name of a device serial and more attributes.
+func subject(serial string, more ...[]byte) func(*spec) {
+	attrs := more
+	if serial != "" {
+		attrs = append([][]byte{attr(oidSerialNumber, tagPrintableString, serial)}, more...)
+	}
+	return name(attrs...)
+}
+
+func commonName(v string) []byte { return attr(oidCN, tagUTF8String, v) }
+
+// TestRows holds every profile of rule version 2 to its own rules, and to those that only differ in a number.
+func TestRows(t *testing.T) {
+	keys := newKeys(t)
+	now := blockClock()
+	for _, r := range rows() {
+		p, ok := ByID(r.id)
+		if !ok || p.Since != 2 {
+			t.Fatalf("profile %d is not there since rule version 2", r.id)
+		}
+		of := func(kind KeyKind) *spec { return r.good(t, keys, kind) }
+		check := func(name string, s *spec, g Grant, want reason.Code) {
+			t.Run(p.Name+"/"+name, func(t *testing.T) {
+				der := s.build(t)
+				err := judgeBy(r.id, der, g)
+				if got, _ := reason.CodeOf(err); got != want || (err == nil) != (want == 0) {
+					t.Fatalf("got %v, want %v", err, want)
+				}
+				if want == 0 {
+					std, err := x509.ParseCertificate(der)
+					if err != nil {
+						t.Fatalf("crypto/x509 refuses what we accept: %v", err)
+					}
+					agree(t, der, std)
+				}
+			})
+		}
+		common := numbers(p, r, now)
+		for _, v := range append(common, r.variants(t, keys)...) {
+			s := of(r.kinds[0])
+			v.change(s)
+			check(v.name, s, Grant{}, v.want)
+		}
+		has := map[KeyKind]bool{}
+		for _, kind := range r.kinds {
+			has[kind] = true
+			check("key "+kind.String(), of(kind), Grant{}, 0)
+		}
+		for _, kind := range []KeyKind{P256, P384, Ed25519, RSA} {
+			if !has[kind] {
+				check("key "+kind.String(), of(kind), Grant{}, reason.KeyNotInProfile)
+			}
+		}
+		old := testKeys{RSA: rsaKey(t, 2048)}
+		without, with := reason.KeyNotInProfile, reason.KeyNotInProfile
+		if r.legacy {
+			without, with = reason.LegacyKeyNotGranted, 0
+		}
+		check("key RSA 2048", r.good(t, old, RSA), Grant{}, without)
+		check("key RSA 2048 with a grant", r.good(t, old, RSA), Grant{LegacyRSA2048: true}, with)
+	}
+}
+
+// numbers are the variants that every profile has.
+func numbers(p *Profile, r row, now time.Time) []variant {
+	end := reason.NotAfterTooFar
+	if r.noEnd {
+		end = 0
+	}
+	latest := now.AddDate(r.years, 0, 0)
+	return []variant{
+		{"as it is", 0, func(*spec) {}},
+		{"for ever", end, func(s *spec) { s.notAfter = generalized(time.Unix(Latest, 0).UTC()) }},
+		{"a second before for ever", reason.NotAfterTooFar, func(s *spec) { s.notAfter = generalized(time.Unix(Latest-1, 0).UTC()) }},
+		{"the last second", 0, func(s *spec) { s.notAfter = until(latest) }},
+		{"a second more", reason.NotAfterTooFar, func(s *spec) { s.notAfter = until(latest.Add(time.Second)) }},
+		{"ended in this second", reason.CertificateExpired, func(s *spec) { s.notBefore, s.notAfter = utc(now.Add(-time.Hour)), utc(now) }},
+		{"begins at last", 0, func(s *spec) { s.notBefore = utc(now.Add(r.ahead)) }},
+		{"begins a second later", reason.NotBeforeTooFar, func(s *spec) { s.notBefore = utc(now.Add(r.ahead + time.Second)) }},
+		{"no extensions", reason.KeyUsageMissing, func(s *spec) { s.noExtensions = true }},
+		{"no keyUsage", reason.KeyUsageMissing, func(s *spec) { s.ku = nil }},
+		{"keyUsage not critical", reason.KeyUsageForm, func(s *spec) { s.ku = keyUsage(false, 7, 0x80) }},
+		{"nonRepudiation", reason.KeyUsageForm, func(s *spec) { s.ku = keyUsage(true, 6, 0xc0) }},
+		{"keyCertSign", reason.KeyUsageForm, func(s *spec) { s.ku = keyUsage(true, 2, 0x84) }},
+		{"CA", reason.BasicConstraintsForm, func(s *spec) { s.bc = ext(extBasicConstraints, true, tlv(tagSequence, tlv(tagBoolean, []byte{0xff}))) }},
+		{"no basicConstraints", 0, func(s *spec) { s.bc = nil }},
+		{"no key identifiers", 0, func(s *spec) { s.ski, s.aki = nil, nil }},
+		{"an extension more", reason.ExtensionNotAllowed, func(s *spec) { s.more = append(s.more, ext("\x55\x1d\x1f", false, []byte("whatever"))...) }},
+		{"anyExtendedKeyUsage", reason.ExtendedKeyUsageForm, func(s *spec) { s.eku = ekus("\x55\x1d\x25\x00") }},
+		{"codeSigning too", reason.ExtendedKeyUsageForm, func(s *spec) { s.eku = ekus(append(p.EKUs, "\x2b\x06\x01\x05\x05\x07\x03\x03")...) }},
+		{"every usage of the profile", 0, func(s *spec) { s.eku = ekus(p.EKUs...) }},
+		{"altered", reason.SelfSignature, func(s *spec) {
+			s.outer = func(b []byte) []byte { b[len(b)-1] ^= 1; return b }
+		}},
+	}
+}
+
+func goodServer(t testing.TB, keys testKeys, kind KeyKind) *spec {
+	s := good(t, keys[kind], usual(kind))
+	subject("SRV-1")(s)
+	s.eku = ekus(EKUServerAuth)
+	s.san = sans("broker.op.example")
+	s.notAfter = until(blockClock().AddDate(0, 6, 0))
+	return s
+}
+
+func serverVariants(t testing.TB, keys testKeys) []variant {
+	with := func(attrs ...[]byte) func(*spec) { return subject("SRV-1", attrs...) }
+	kind := func(tag byte, value string) func(*spec) {
+		return func(s *spec) {
+			s.san = ext(extSAN, false, tlv(tagSequence, tlv(0x82, str("broker.op.example")), tlv(tag, str(value))))
+		}
+	}
+	rsa := func(bits ...byte) func(*spec) {
+		return func(s *spec) { *s = *goodServer(t, keys, RSA); s.ku = keyUsage(true, bits...) }
+	}
+	return []variant{
+		{"client too", 0, func(s *spec) { s.eku = ekus(EKUClientAuth, EKUServerAuth) }},
+		{"no EKU", reason.ExtendedKeyUsageMissing, func(s *spec) { s.eku = nil }},
+		{"client only", reason.ExtendedKeyUsageMissing, func(s *spec) { s.eku = ekus(EKUClientAuth) }},
+		{"IPsec", reason.ExtendedKeyUsageForm, func(s *spec) { s.eku = ekus(EKUServerAuth, EKUIPsecIKE) }},
+		{"no device serial", reason.DeviceSerialMissing, subject("", commonName("broker.op.example"))},
+		{"no SAN", reason.SANMissing, func(s *spec) { s.san = nil }},
+		{"commonName a DNS name of it", 0, with(commonName("broker.op.example"))},
+		{"commonName the serial", 0, with(commonName("SRV-1"))},
+		{"commonName another host", reason.CommonName, with(commonName("bank.example"))},
+		{"commonName in capitals", reason.CommonName, with(commonName("BROKER.op.example"))},
+		{"commonName with a NUL's stand-in", reason.CommonName, with(commonName("broker.op.example\u00a0.bank.example"))},
+		{"wildcard", reason.DNSName, func(s *spec) { s.san = sans("*.op.example") }},
+		{"IP address", reason.SANKind, kind(0x87, "\x7f\x00\x00\x01")},
+		{"URI", reason.SANKind, kind(0x86, "https://broker.op.example/")},
+		{"e-mail", reason.SANKind, kind(0x81, "a@op.example")},
+		{"directoryName", reason.SANKind, kind(0xa4, "")},
+		{"keyEncipherment of P-256", reason.KeyUsageForm, func(s *spec) { s.ku = keyUsage(true, 5, 0xa0) }},
+		{"keyAgreement of P-256", reason.KeyUsageForm, func(s *spec) { s.ku = keyUsage(true, 3, 0x88) }},
+		{"keyEncipherment of RSA", 0, rsa(5, 0xa0)},
+		{"keyAgreement of RSA", reason.KeyUsageForm, rsa(3, 0x88)},
+		{"keyEncipherment of Ed25519", reason.KeyUsageForm, func(s *spec) { *s = *goodServer(t, keys, Ed25519); s.ku = keyUsage(true, 5, 0xa0) }},
+	}
+}
