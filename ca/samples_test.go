@@ -30,6 +30,8 @@ type sample struct {
 func samples() []sample {
 	every := []profile.KeyKind{profile.P256, profile.P384, profile.Ed25519, profile.RSA}
 	return []sample{
+		{"gateway", []profile.KeyKind{profile.P256, profile.P384, profile.RSA}, "segw-1.op-one.example", true,
+			ca.SelfIssueConfig{Serial: "GW-0001", DNSNames: []string{"segw-1.op-one.example"}}},
 		{"server", every, "broker.op-one.example", false,
 			ca.SelfIssueConfig{Serial: "SRV-0001", Organisation: "Operator One", DNSNames: []string{"broker.op-one.example"}}},
 	}

@@ -24,11 +24,14 @@ const (
 	extEKU              OID = "\x55\x1d\x25"
 )
 
-// Extended key usages (RFC 5280 section 4.2.1.12, RFC 4945 section 5.1.3.12).
+// Extended key usages (RFC 5280 section 4.2.1.12, RFC 4945 section 5.1.3.12; iKEIntermediate is of a draft that expired,
+// and what much VPN software looks for).
 const (
 	EKUServerAuth OID = "\x2b\x06\x01\x05\x05\x07\x03\x01" // 1.3.6.1.5.5.7.3.1
 	EKUClientAuth OID = "\x2b\x06\x01\x05\x05\x07\x03\x02" // 1.3.6.1.5.5.7.3.2
 	EKUIPsecIKE   OID = "\x2b\x06\x01\x05\x05\x07\x03\x11" // 1.3.6.1.5.5.7.3.17
+
+	EKUIKEIntermediate OID = "\x2b\x06\x01\x05\x05\x08\x02\x02" // 1.3.6.1.5.5.8.2.2
 )
 
 // validOID demands shortest subidentifiers (X.690 section 8.19.2) of at most 31 bits. The bound is what stock

@@ -35,6 +35,29 @@ func smallCell() *Profile {
 	}
 }
 
+// gateway is for security gateways: IKEv2, and TLS where they have that too. Its keys are those of TS 33.310 clause 6.1.1.
+func gateway() *Profile {
+	return &Profile{
+		ID: Gateway, Name: "gateway", Since: 2,
+		Keys:         []KeyRule{{P256, 256, 0}, {P384, 384, 0}, {RSA, 3072, 2048}},
+		SigAlgs:      []SigAlg{ECDSAWithSHA256, ECDSAWithSHA384, RSAPKCS1SHA256, RSAPKCS1SHA384},
+		DeviceSerial: true,
+		CommonName:   true,
+		MaxYears:     3,
+		Ahead:        hour,
+		Extensions:   usualExtensions(),
+		KeyUsageMust: DigitalSignature,
+		KeyUsageMay:  KeyEncipherment,
+		KeyUsageFits: true,
+		EKUs:         []OID{EKUIPsecIKE, EKUIKEIntermediate, EKUServerAuth, EKUClientAuth},
+		EKURequired:  true,
+		EKUMust:      []OID{EKUIPsecIKE},
+		SANs:         []SANKind{SANDNS},
+		SANRequired:  true,
+		NotCA:        true,
+	}
+}
+
 // server is for TLS servers of an organisation: brokers, management and charging systems, web services.
 func server() *Profile {
 	return &Profile{

@@ -29,6 +29,7 @@ type row struct {
 
 func rows() []row {
 	return []row{
+		{Gateway, goodGateway, gatewayVariants, 3, false, time.Hour, []KeyKind{P256, P384, RSA}, true},
 		{Server, goodServer, serverVariants, 1, false, time.Hour, []KeyKind{P256, P384, Ed25519, RSA}, false},
 	}
 }
@@ -147,6 +148,40 @@ func numbers(p *Profile, r row, now time.Time) []variant {
 		{"altered", reason.SelfSignature, func(s *spec) {
 			s.outer = func(b []byte) []byte { b[len(b)-1] ^= 1; return b }
 		}},
+	}
+}
+
+func goodGateway(t testing.TB, keys testKeys, kind KeyKind) *spec {
+	s := good(t, keys[kind], usual(kind))
+	subject("GW-1")(s)
+	s.eku = ekus(EKUIPsecIKE)
+	s.san = sans("segw-1.op.example")
+	s.notAfter = until(blockClock().AddDate(2, 0, 0))
+	return s
+}
+
+func gatewayVariants(t testing.TB, keys testKeys) []variant {
+	return []variant{
+		{"no EKU", reason.ExtendedKeyUsageMissing, func(s *spec) { s.eku = nil }},
+		{"a TLS server only", reason.ExtendedKeyUsageMissing, func(s *spec) { s.eku = ekus(EKUServerAuth, EKUClientAuth) }},
+		{"iKEIntermediate only", reason.ExtendedKeyUsageMissing, func(s *spec) { s.eku = ekus(EKUIKEIntermediate) }},
+		{"ipsecTunnel", reason.ExtendedKeyUsageForm, func(s *spec) { s.eku = ekus(EKUIPsecIKE, "\x2b\x06\x01\x05\x05\x07\x03\x06") }},
+		{"a usage twice", reason.ExtendedKeyUsageForm, func(s *spec) { s.eku = ekus(EKUIPsecIKE, EKUIPsecIKE) }},
+		{"no device serial", reason.DeviceSerialMissing, subject("", commonName("segw-1.op.example"))},
+		{"commonName of another gateway", reason.CommonName, subject("GW-1", commonName("segw-2.op.example"))},
+		{"commonName the serial", 0, subject("GW-1", commonName("GW-1"))},
+		{"commonName almost the serial", reason.CommonName, subject("GW-1", commonName("gw-1"))},
+		{"address as IKE identity", reason.SANKind, func(s *spec) {
+			s.san = ext(extSAN, false, tlv(tagSequence, tlv(0x82, str("segw-1.op.example")), tlv(0x87, []byte{192, 0, 2, 1})))
+		}},
+		{"e-mail as IKE identity", reason.SANKind, func(s *spec) {
+			s.san = ext(extSAN, false, tlv(tagSequence, tlv(0x82, str("segw-1.op.example")), tlv(0x81, str("gw@op.example"))))
+		}},
+		{"no SAN", reason.SANMissing, func(s *spec) { s.san = nil }},
+		{"keyEncipherment of RSA", 0, func(s *spec) { *s = *goodGateway(t, keys, RSA); s.ku = keyUsage(true, 5, 0xa0) }},
+		{"keyEncipherment of P-256", reason.KeyUsageForm, func(s *spec) { s.ku = keyUsage(true, 5, 0xa0) }},
+		{"keyAgreement", reason.KeyUsageForm, func(s *spec) { s.ku = keyUsage(true, 3, 0x88) }},
+		{"nonRepudiation in place of digitalSignature", reason.KeyUsageForm, func(s *spec) { s.ku = keyUsage(true, 6, 0x40) }},
 	}
 }
 

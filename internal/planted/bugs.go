@@ -46,6 +46,8 @@ var bugs = []bug{
 		[]edit{{"if !p.CommonName || ", "if c.CommonName != \"\" || "}}, "ca/profile", "TestRows"},
 	{"usage-not-demanded", "a server's certificate says that it is one", "ca/profile/check.go",
 		[]edit{{"		if !slices.Contains(c.EKUs, oid) {\n			return reason.New(reason.ExtendedKeyUsageMissing", "		if false {\n			return reason.New(reason.ExtendedKeyUsageMissing"}}, "ca/profile", "TestRows"},
+	{"usage-unlike-the-key", "a key usage is one that the kind of key can do", "ca/profile/check.go",
+		[]edit{{"case p.KeyUsageFits && ", "case "}, {"c.KeyUsage&^usable(c.Key.Kind) != 0:", "false:"}}, "ca/profile", "TestRows/gateway"},
 	{"server-for-ever", "only devices have certificates without end", "ca/profile/check.go",
 		[]edit{{"(c.NotAfter != Latest || !p.NoEnd) &&", "c.NotAfter != Latest &&"}}, "ca/profile", "TestRows"},
 	{"old-epoch", "a status proof is of the newest epoch of its tree", "verify/verify.go",
