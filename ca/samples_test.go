@@ -30,6 +30,7 @@ type sample struct {
 func samples() []sample {
 	every := []profile.KeyKind{profile.P256, profile.P384, profile.Ed25519, profile.RSA}
 	return []sample{
+		{"iot", every, "", false, ca.SelfIssueConfig{Serial: "METER-000001", Organisation: "Acme Meters", HardwareType: "1.3.6.1.4.1.32473.1"}},
 		{"gateway", []profile.KeyKind{profile.P256, profile.P384, profile.RSA}, "segw-1.op-one.example", true,
 			ca.SelfIssueConfig{Serial: "GW-0001", DNSNames: []string{"segw-1.op-one.example"}}},
 		{"server", every, "broker.op-one.example", false,
@@ -85,6 +86,9 @@ func TestSamples(t *testing.T) {
 				c := acceptBy(t, s.profile, made(t, dir))
 				if c.Key.Kind != kind {
 					t.Errorf("a key of kind %s", c.Key.Kind)
+				}
+				if hwType, ok := c.HardwareType(); ok != (s.issue.HardwareType != "") || (ok && hwType.String() != s.issue.HardwareType) {
+					t.Errorf("hardware type %s", hwType)
 				}
 				s.peers(t, dir, c)
 				run(t, dir, "certtool", "--generate-self-signed", "--load-privkey", "key.pem", "--template", s.profile+".tmpl", "--outfile", "cert.pem")

@@ -21,7 +21,8 @@ type SelfIssueConfig struct {
 	Key          crypto.Signer
 	Serial       string    // device serial; becomes the subject's serialNumber
 	Organisation string    // optional: the subject's O
-	DNSNames     []string  // at least one
+	DNSNames     []string  // at least one, where the profile demands an alternative name
+	HardwareType string    // optional, profile iot: the hwType of a hardwareModuleName (RFC 4108), a dotted OID
 	NotBefore    time.Time // required
 	NotAfter     time.Time // zero: the latest that the profile allows, if it can 99991231235959Z (IEEE 802.1AR)
 	Rand         io.Reader // required
@@ -55,6 +56,13 @@ func SelfIssue(cfg SelfIssueConfig) ([]byte, error) {
 	template := &x509.Certificate{
 		SerialNumber: new(big.Int).SetBytes(serial), Subject: subject, NotBefore: cfg.NotBefore.UTC(), NotAfter: cfg.NotAfter.UTC(),
 		KeyUsage: x509.KeyUsageDigitalSignature, DNSNames: cfg.DNSNames, SubjectKeyId: id[:20],
+	}
+	if cfg.HardwareType != "" {
+		san, err := cfg.altNames()
+		if err != nil {
+			return nil, fmt.Errorf("self-issuing: %w", err)
+		}
+		template.ExtraExtensions = append(template.ExtraExtensions, san)
 	}
 	for _, usage := range cfg.Profile.EKUs {
 		template.UnknownExtKeyUsage = append(template.UnknownExtKeyUsage, arcs(usage))

@@ -109,6 +109,8 @@ func TestSelfIssueRefuses(t *testing.T) {
 		{"P-521", func(c *ca.SelfIssueConfig) { c.Key = p521 }, reason.KeyUnknown},
 		{"ends before it begins", func(c *ca.SelfIssueConfig) { c.NotAfter = noon.Add(-time.Hour) }, reason.TimeOrder},
 		{"before 1950", func(c *ca.SelfIssueConfig) { c.NotBefore = time.Date(1949, 1, 1, 0, 0, 0, 0, time.UTC) }, reason.TimeForm},
+		{"a hardware type where there is none", func(c *ca.SelfIssueConfig) { c.HardwareType = "1.3.6.1.4.1.32473.1" }, reason.SANKind},
+		{"a hardware type that is none", func(c *ca.SelfIssueConfig) { c.HardwareType = "1.3.6.1.4.1.x" }, 0},
 		{"no randomness", func(c *ca.SelfIssueConfig) { c.Rand = iotest.ErrReader(errors.New("dry")) }, 0},
 	} {
 		cfg := config(t, profile.P256)

@@ -3,6 +3,7 @@ package profile
 import (
 	"bytes"
 	"slices"
+	"strings"
 
 	"github.com/quorate-pki/quorate/internal/reason"
 )
@@ -126,18 +127,22 @@ func (p *Profile) names(c *Certificate) *reason.Error {
 	if len(c.DNSNames) > 0 && !slices.Contains(p.SANs, SANDNS) {
 		return reason.New(reason.SANKind, "dNSName")
 	}
-	for _, kind := range c.otherNames {
-		if !slices.Contains(p.SANs, kind) {
-			return reason.New(reason.SANKind, "GeneralName [%d]", kind)
+	for _, n := range c.otherNames {
+		if !slices.Contains(p.SANs, n.kind) {
+			return reason.New(reason.SANKind, "GeneralName [%d]", n.kind)
 		}
 	}
-	return nil
+	return p.hardware(c)
 }
 
 // commonName holds a commonName to what ownership is judged of. Stock software takes it for the host name of a
 // certificate that has no dNSName (RFC 6125 section 6.4.4), and people read it first.
 func (p *Profile) commonName(c *Certificate) *reason.Error {
-	if !p.CommonName || c.CommonName == "" || c.CommonName == c.DeviceSerial || slices.Contains(c.DNSNames, c.CommonName) {
+	if !p.CommonName || c.CommonName == "" || slices.Contains(c.DNSNames, c.CommonName) {
+		return nil
+	}
+	// A device serial may look like a host name, and who owns the one need not own the other.
+	if c.CommonName == c.DeviceSerial && !ValidDNSName(strings.ToLower(c.DeviceSerial)) {
 		return nil
 	}
 	return reason.New(reason.CommonName, "%q", c.CommonName)

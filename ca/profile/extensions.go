@@ -20,7 +20,7 @@ const (
 // SANKind is a kind of subject alternative name: the GeneralName's context tag (RFC 5280 section 4.2.1.6).
 type SANKind uint8
 
-// SANDNS is dNSName. The other kinds come with the profiles that have them.
+// SANDNS is dNSName; the other kinds stand with how they are read.
 const SANDNS SANKind = 2
 
 // lastSANKind is registeredID.
@@ -134,7 +134,7 @@ func (c *Certificate) alternativeNames(value *der) {
 		case seen[string(whole)]:
 			s.fail(reason.SANDuplicate, "%q", name)
 		case kind != SANDNS:
-			c.otherNames = append(c.otherNames, kind)
+			c.otherNames = append(c.otherNames, otherName{kind, tag, content})
 		case !ValidDNSName(name):
 			s.fail(reason.DNSName, "%q", name)
 		default:

@@ -34,6 +34,37 @@ const (
 	EKUIKEIntermediate OID = "\x2b\x06\x01\x05\x05\x08\x02\x02" // 1.3.6.1.5.5.8.2.2
 )
 
+// ParseOID reads the dotted form: what String prints, and nothing else.
+func ParseOID(s string) (OID, bool) {
+	var content []byte
+	first := uint64(0)
+	for i, arc := range strings.Split(s, ".") {
+		n, err := strconv.ParseUint(arc, 10, 31)
+		if err != nil {
+			return "", false
+		}
+		switch i {
+		case 0:
+			first = n
+			continue
+		case 1:
+			n += 40 * first
+		}
+		content = append(content, base128(n)...)
+	}
+	o := OID(content)
+	return o, validOID(content) && o.String() == s
+}
+
+// base128 is a subidentifier (X.690 section 8.19.2).
+func base128(n uint64) (b []byte) {
+	b = []byte{byte(n & 0x7f)}
+	for n >>= 7; n > 0; n >>= 7 {
+		b = append([]byte{byte(n&0x7f) | 0x80}, b...)
+	}
+	return b
+}
+
 // validOID demands shortest subidentifiers (X.690 section 8.19.2) of at most 31 bits. The bound is what stock
 // software reads; larger arcs (2.25 with a UUID) are refused by much of it.
 func validOID(c []byte) bool {

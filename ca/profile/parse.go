@@ -35,10 +35,17 @@ type Certificate struct {
 	EKUs       []OID
 
 	keyUsageCritical bool
-	basicConstraints []byte    // whole DER; nil when absent
-	otherNames       []SANKind // SAN entries that are not dNSNames
+	basicConstraints []byte      // whole DER; nil when absent
+	otherNames       []otherName // SAN entries that are not dNSNames
 	subjectKeyID     []byte
 	authorityKeyID   []byte
+}
+
+// otherName is an alternative name that is no dNSName, unread: a profile that has its kind reads it.
+type otherName struct {
+	kind    SANKind
+	tag     byte // as encoded; whether it is primitive or constructed was not looked at
+	content []byte
 }
 
 // SelfSignature is what CheckSelfSignature checks, for callers that check in parallel or remember the outcome.

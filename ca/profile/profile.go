@@ -52,13 +52,15 @@ type Grant struct {
 }
 
 // All returns the profiles in order of id. They are the caller's own.
-func All() []*Profile { return []*Profile{smallCell(), gateway(), server()} }
+func All() []*Profile { return []*Profile{smallCell(), iot(), gateway(), server()} }
 
 // ByID finds a profile, and builds no other: every publication asks.
 func ByID(id uint16) (*Profile, bool) {
 	switch id {
 	case SmallCell:
 		return smallCell(), true
+	case IoT:
+		return iot(), true
 	case Gateway:
 		return gateway(), true
 	case Server:

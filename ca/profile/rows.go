@@ -35,6 +35,27 @@ func smallCell() *Profile {
 	}
 }
 
+// iot is for things: sensors, meters, vehicles, doors (IEEE 802.1AR IDevID). A thing without a DNS name is the usual one.
+func iot() *Profile {
+	return &Profile{
+		ID: IoT, Name: "iot", Since: 2,
+		Keys:         []KeyRule{{P256, 256, 0}, {P384, 384, 0}, {Ed25519, 256, 0}, {RSA, 3072, 2048}},
+		SigAlgs:      allSigAlgs(),
+		DeviceSerial: true,
+		CommonName:   true,
+		MaxYears:     25,
+		NoEnd:        true,
+		Ahead:        48 * hour,
+		Extensions:   usualExtensions(),
+		KeyUsageMust: DigitalSignature,
+		KeyUsageMay:  KeyEncipherment | KeyAgreement,
+		KeyUsageFits: true,
+		EKUs:         []OID{EKUClientAuth},
+		SANs:         []SANKind{SANDNS, SANOther},
+		NotCA:        true,
+	}
+}
+
 // gateway is for security gateways: IKEv2, and TLS where they have that too. Its keys are those of TS 33.310 clause 6.1.1.
 func gateway() *Profile {
 	return &Profile{

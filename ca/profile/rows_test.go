@@ -2,6 +2,7 @@ package profile
 
 import (
 	"crypto/x509"
+	"strings"
 	"testing"
 	"time"
 
@@ -29,6 +30,7 @@ type row struct {
 
 func rows() []row {
 	return []row{
+		{IoT, goodIoT, iotVariants, 25, true, 48 * time.Hour, []KeyKind{P256, P384, Ed25519, RSA}, true},
 		{Gateway, goodGateway, gatewayVariants, 3, false, time.Hour, []KeyKind{P256, P384, RSA}, true},
 		{Server, goodServer, serverVariants, 1, false, time.Hour, []KeyKind{P256, P384, Ed25519, RSA}, false},
 	}
@@ -148,6 +150,100 @@ func numbers(p *Profile, r row, now time.Time) []variant {
 		{"altered", reason.SelfSignature, func(s *spec) {
 			s.outer = func(b []byte) []byte { b[len(b)-1] ^= 1; return b }
 		}},
+	}
+}
+
+// hardware is a hardwareModuleName.
+func hardware(hwType OID, serial string) []byte {
+	return tlv(0xa0, oid(oidHardwareModule), tlv(0xa0, tlv(tagSequence, oid(hwType), tlv(tagOctetString, str(serial)))))
+}
+
+func goodIoT(t testing.TB, keys testKeys, kind KeyKind) *spec {
+	s := good(t, keys[kind], usual(kind))
+	subject("METER-7")(s)
+	s.eku = ekus(EKUClientAuth)
+	s.san = nil
+	return s
+}
+
+func iotVariants(t testing.TB, keys testKeys) []variant {
+	const acme OID = "\x2b\x06\x01\x04\x01\x81\xfd\x59\x01" // 1.3.6.1.4.1.32473.1
+	san := func(names ...[]byte) func(*spec) {
+		return func(s *spec) { s.san = ext(extSAN, true, tlv(tagSequence, names...)) }
+	}
+	other := func(content ...[]byte) func(*spec) { return san(tlv(0xa0, content...)) }
+	value := func(content ...[]byte) func(*spec) { return other(oid(oidHardwareModule), tlv(0xa0, content...)) }
+	serial := tlv(tagOctetString, str("METER-7"))
+	return []variant{
+		{"no EKU", 0, func(s *spec) { s.eku = nil }},
+		{"empty EKU", reason.ExtendedKeyUsageForm, func(s *spec) { s.eku = ekus() }},
+		{"a server", reason.ExtendedKeyUsageForm, func(s *spec) { s.eku = ekus(EKUClientAuth, EKUServerAuth) }},
+		{"an IPsec peer", reason.ExtendedKeyUsageForm, func(s *spec) { s.eku = ekus(EKUIPsecIKE) }},
+		{"no device serial", reason.DeviceSerialMissing, subject("", attr(oidO, tagUTF8String, "Acme"))},
+		{"a DNS name", 0, func(s *spec) { s.san = sans("meter-7.acme.example") }},
+		{"an empty SAN", reason.SANMissing, san()},
+		{"commonName the serial", 0, subject("METER-7", commonName("METER-7"))},
+		{"commonName a host", reason.CommonName, subject("METER-7", commonName("bank.example"))},
+		{"commonName a host that is the serial", reason.CommonName, subject("bank.example", commonName("bank.example"))},
+		{"commonName a host that is the serial, in capitals", reason.CommonName, subject("BANK.EXAMPLE", commonName("BANK.EXAMPLE"))},
+		{"commonName a host that is the serial and a DNS name", 0, func(s *spec) {
+			subject("meter.example", commonName("meter.example"))(s)
+			s.san = sans("meter.example")
+		}},
+		{"hardware module", 0, san(hardware(acme, "METER-7"))},
+		{"hardware module and a DNS name", 0, san(tlv(0x82, str("meter-7.acme.example")), hardware(acme, "METER-7"))},
+		{"hardware module of another serial", reason.HardwareModule, san(hardware(acme, "METER-8"))},
+		{"hardware module without a serial", reason.HardwareModule, san(hardware(acme, ""))},
+		{"two hardware modules", reason.HardwareModule, san(hardware(acme, "METER-7"), hardware(acme+"\x01", "METER-7"))},
+		{"one hardware module twice", reason.SANDuplicate, san(hardware(acme, "METER-7"), hardware(acme, "METER-7"))},
+		{"another otherName", reason.HardwareModule, other(oid("\x2b\x06\x01\x04\x01\x82\x37\x14\x02\x03"), tlv(0xa0, tlv(tagUTF8String, str("a@b"))))},
+		{"primitive otherName", reason.HardwareModule, san(tlv(0x80, oid(oidHardwareModule), tlv(0xa0, tlv(tagSequence, oid(acme), serial))))},
+		{"empty otherName", reason.HardwareModule, other()},
+		{"hardware module without tag", reason.HardwareModule, other(oid(oidHardwareModule), tlv(tagSequence, oid(acme), serial))},
+		{"hardware module in a set", reason.HardwareModule, value(tlv(tagSet, oid(acme), serial))},
+		{"hardware module with a string", reason.HardwareModule, value(tlv(tagSequence, oid(acme), tlv(tagUTF8String, str("METER-7"))))},
+		{"hardware module and more", reason.HardwareModule, value(tlv(tagSequence, oid(acme), serial, tlv(tagNull)))},
+		{"hardware module and more after it", reason.HardwareModule, value(tlv(tagSequence, oid(acme), serial), tlv(tagNull))},
+		{"hardware module and more after the value", reason.HardwareModule, other(oid(oidHardwareModule), tlv(0xa0, tlv(tagSequence, oid(acme), serial)), tlv(tagNull))},
+		{"hardware type padded", reason.HardwareModule, san(hardware("\x2b\x80\x01", "METER-7"))},
+		{"hardware type empty", reason.HardwareModule, san(hardware("", "METER-7"))},
+		{"a URI", reason.SANKind, san(tlv(0x86, str("urn:dev:mac:0024befffe804ff1")))},
+		{"an address", reason.SANKind, san(tlv(0x87, []byte{192, 0, 2, 1}))},
+		{"registeredID", reason.SANKind, san(tlv(0x88, str(string(acme))))},
+		{"keyAgreement of P-256", 0, func(s *spec) { s.ku = keyUsage(true, 3, 0x88) }},
+		{"keyEncipherment of P-256", reason.KeyUsageForm, func(s *spec) { s.ku = keyUsage(true, 5, 0xa0) }},
+		{"keyAgreement of Ed25519", reason.KeyUsageForm, func(s *spec) { *s = *goodIoT(t, keys, Ed25519); s.ku = keyUsage(true, 3, 0x88) }},
+		{"keyEncipherment of RSA", 0, func(s *spec) { *s = *goodIoT(t, keys, RSA); s.ku = keyUsage(true, 5, 0xa0) }},
+	}
+}
+
+// TestHardwareType holds what ownership is judged by to what was read.
+func TestHardwareType(t *testing.T) {
+	keys := newKeys(t)
+	for _, v := range iotVariants(t, keys) {
+		s := goodIoT(t, keys, P256)
+		v.change(s)
+		c, err := Parse(s.build(t))
+		if err != nil || v.want != 0 {
+			continue
+		}
+		got, ok := c.HardwareType()
+		if want := strings.Contains(v.name, "hardware"); ok != want || (ok && got.String() != "1.3.6.1.4.1.32473.1") {
+			t.Errorf("%s: %s %v", v.name, got, ok)
+		}
+	}
+}
+
+func TestParseOID(t *testing.T) {
+	for _, good := range []string{"1.2", "0.39", "2.100.3", "1.3.6.1.4.1.32473.1", "2.5.4.5", "1.2.2147483647"} {
+		if o, ok := ParseOID(good); !ok || o.String() != good {
+			t.Errorf("%s: %s, %v", good, o, ok)
+		}
+	}
+	for _, bad := range []string{"", "1", "1.", ".1", "1..2", "1.40", "3.1", "01.2", "1.02", "1.2.2147483648", "2.2147483647", "1.-2", "1.+2", "1.2a", " 1.2", "invalid"} {
+		if o, ok := ParseOID(bad); ok {
+			t.Errorf("%q is read as %s", bad, o)
+		}
 	}
 }
 

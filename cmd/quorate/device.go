@@ -37,10 +37,10 @@ func profileHelp() string {
 }
 
 func newDeviceNew() *cobra.Command {
-	var prof, org, serial, out, kind string
+	var prof, org, serial, out, kind, hardware string
 	var dns []string
 	cmd := &cobra.Command{
-		Use:     "new --org ORG --serial SERIAL --out DIR [--profile small-cell] [--dns NAME]... [--key p256]",
+		Use:     "new --org ORG --serial SERIAL --out DIR [--profile small-cell] [--dns NAME]... [--hardware-type OID] [--key p256]",
 		Short:   "Make a key and a self-issued certificate",
 		Long:    "Make a key and a self-issued certificate: DIR/key.pem (mode 0600) and DIR/cert.pem. Needs no network.",
 		Example: "  quorate device new --profile small-cell --org acme-cells --serial ACME-000001 --out dev1",
@@ -57,7 +57,7 @@ func newDeviceNew() *cobra.Command {
 			if !ok {
 				return usage{fmt.Errorf("there is no kind of key %q: p256, p384, ed25519 or rsa3072", kind)}
 			}
-			if len(dns) == 0 {
+			if len(dns) == 0 && p.SANRequired {
 				name, err := ca.DefaultName(serial, org+".example")
 				if err != nil {
 					return usage{err}
@@ -68,7 +68,7 @@ func newDeviceNew() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			der, err := ca.SelfIssue(ca.SelfIssueConfig{Profile: p, Key: key, Serial: serial, Organisation: org, DNSNames: dns,
+			der, err := ca.SelfIssue(ca.SelfIssueConfig{Profile: p, Key: key, Serial: serial, Organisation: org, DNSNames: dns, HardwareType: hardware,
 				NotBefore: time.Now().Truncate(time.Second), Rand: rand.Reader})
 			if err != nil {
 				return usage{err}
@@ -91,7 +91,8 @@ func newDeviceNew() *cobra.Command {
 	f.StringVar(&prof, "profile", "small-cell", profileHelp())
 	f.StringVar(&org, "org", "", "organisation that answers for the device")
 	f.StringVar(&serial, "serial", "", "device serial")
-	f.StringSliceVar(&dns, "dns", nil, "DNS name, may be repeated; default <serial>.<org>.example in lower case")
+	f.StringSliceVar(&dns, "dns", nil, "DNS name, may be repeated; default <serial>.<org>.example in lower case, with profile iot none")
+	f.StringVar(&hardware, "hardware-type", "", "with profile iot: the hardware type (hwType of RFC 4108), a dotted OID")
 	f.StringVar(&out, "out", "", "directory for key.pem and cert.pem; existing files are never overwritten")
 	f.StringVar(&kind, "key", "p256", "kind of key: p256, p384, ed25519, rsa3072")
 	return cmd

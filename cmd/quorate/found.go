@@ -54,7 +54,8 @@ type genesisOrg struct {
 	LegacyRSA      bool     `json:"legacy_rsa,omitempty"`  // RSA 2048 too
 	SerialPrefixes []string `json:"serial_prefixes,omitempty"`
 	DNSSuffixes    []string `json:"dns_suffixes,omitempty"`
-	LineKeys       int      `json:"line_keys,omitempty"` // factory line keys to make: line.key, line-2.key, ...
+	HardwareTypes  []string `json:"hardware_types,omitempty"` // OIDs that its hwTypes are at or below
+	LineKeys       int      `json:"line_keys,omitempty"`      // factory line keys to make: line.key, line-2.key, ...
 }
 
 var roleBits = map[string]uint64{"member": ledger.RoleMember, "vendor": ledger.RoleVendor, "operator": ledger.RoleOperator,
@@ -258,6 +259,9 @@ func (o *genesisOrg) namespaces(f *ledger.Founding) {
 	}
 	for _, v := range o.DNSSuffixes {
 		f.Namespaces = append(f.Namespaces, ledger.FoundingNamespace{Owner: o.Name, Type: ledger.NamespaceDNS, Value: v})
+	}
+	for _, v := range o.HardwareTypes {
+		f.Namespaces = append(f.Namespaces, ledger.FoundingNamespace{Owner: o.Name, Type: ledger.NamespaceHardware, Value: v})
 	}
 }
 

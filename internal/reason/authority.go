@@ -2,39 +2,40 @@ package reason
 
 // Reasons about who owns a name, what is unique and who may do what (200-299).
 const (
-	NotAPublisher       Code = 200
-	LineKeyNotInForce   Code = 201
-	OrganisationState   Code = 202
-	ProfileNotGranted   Code = 203
-	SerialNotOwned      Code = 204
-	SerialOutOfRange    Code = 205
-	NameNotOwned        Code = 206
-	QuotaDay            Code = 207
-	QuotaTotal          Code = 208
-	LegacyKeyNotGranted Code = 209
-	KeyOfAnotherOwner   Code = 210
-	KeyOfAnotherDevice  Code = 211
-	KeyBarred           Code = 212
-	KeySuspended        Code = 213
-	DeviceHasAnotherKey Code = 214
-	SignatureDiffers    Code = 215
-	TooManyCertificates Code = 216
-	CertIDTaken         Code = 217
-	KeyOfTheConsortium  Code = 218
-	UnknownTarget       Code = 220
-	TargetMismatch      Code = 221
-	NotAuthorised       Code = 222
-	ScopeUnavailable    Code = 223
-	BadReason           Code = 224
-	AlreadyRevoked      Code = 225
-	AlreadySuspended    Code = 226
-	NotSuspended        Code = 227
-	HigherAuthority     Code = 228
-	NotRecent           Code = 229
-	StateChanged        Code = 230
-	SuspendQuota        Code = 231
-	NotGenesis          Code = 240
-	BadGenesis          Code = 241
+	NotAPublisher        Code = 200
+	LineKeyNotInForce    Code = 201
+	OrganisationState    Code = 202
+	ProfileNotGranted    Code = 203
+	SerialNotOwned       Code = 204
+	SerialOutOfRange     Code = 205
+	NameNotOwned         Code = 206
+	QuotaDay             Code = 207
+	QuotaTotal           Code = 208
+	LegacyKeyNotGranted  Code = 209
+	KeyOfAnotherOwner    Code = 210
+	KeyOfAnotherDevice   Code = 211
+	KeyBarred            Code = 212
+	KeySuspended         Code = 213
+	DeviceHasAnotherKey  Code = 214
+	SignatureDiffers     Code = 215
+	TooManyCertificates  Code = 216
+	CertIDTaken          Code = 217
+	KeyOfTheConsortium   Code = 218
+	UnknownTarget        Code = 220
+	TargetMismatch       Code = 221
+	NotAuthorised        Code = 222
+	ScopeUnavailable     Code = 223
+	BadReason            Code = 224
+	AlreadyRevoked       Code = 225
+	AlreadySuspended     Code = 226
+	NotSuspended         Code = 227
+	HigherAuthority      Code = 228
+	NotRecent            Code = 229
+	StateChanged         Code = 230
+	SuspendQuota         Code = 231
+	HardwareTypeNotOwned Code = 232
+	NotGenesis           Code = 240
+	BadGenesis           Code = 241
 )
 
 var authority = []Reason{
@@ -69,6 +70,7 @@ var authority = []Reason{
 	{NotRecent, "not-recent", "A line key may suspend only what it published in the last 7 days."},
 	{StateChanged, "state-changed", "The status was changed since the leaf the request names; look again and decide again."},
 	{SuspendQuota, "suspend-quota", "The line key has used up its suspensions for today (UTC)."},
+	{HardwareTypeNotOwned, "hardware-type-not-owned", "The hwType of the hardwareModuleName is in no hardware namespace of this organisation and line key."},
 	{NotGenesis, "not-genesis", "This operation is accepted only in the genesis block."},
 	{BadGenesis, "bad-genesis", "The genesis block is not complete or contradicts itself."},
 }

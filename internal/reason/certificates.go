@@ -46,6 +46,7 @@ const (
 	KeyUsageMissing         Code = 155
 	CommonName              Code = 156
 	ExtendedKeyUsageMissing Code = 157
+	HardwareModule          Code = 158
 )
 
 var certificates = []Reason{
@@ -93,4 +94,5 @@ var certificates = []Reason{
 	{KeyUsageMissing, "key-usage-missing", "The keyUsage extension is missing."},
 	{CommonName, "common-name", "The subject's commonName must repeat the device serial or a DNS name of the certificate; leave it out."},
 	{ExtendedKeyUsageMissing, "extended-key-usage-missing", "The profile demands the extKeyUsage extension, or a usage in it that is not there."},
+	{HardwareModule, "hardware-module", "An otherName must be one hardwareModuleName (RFC 4108), whose serial number is the device serial."},
 }

@@ -174,19 +174,41 @@ func (g *genesis) namespace(n *ledger.Namespace) error {
 		if !profile.ValidDNSName(n.Value) {
 			return fmt.Errorf("DNS namespace %q", n.Value)
 		}
-	default:
-		return fmt.Errorf("namespace type %d", n.Type)
-	}
-	within := func(a, b string) bool { return a == b || strings.HasSuffix(a, "."+b) }
-	for _, r := range reservedSuffixes {
-		if within(n.Value, r) || within(r, n.Value) {
-			return fmt.Errorf("DNS namespace %q is reserved", n.Value)
+		for _, r := range reservedSuffixes {
+			if withinDNS(n.Value, r) || withinDNS(r, n.Value) {
+				return fmt.Errorf("DNS namespace %q is reserved", n.Value)
+			}
 		}
+		return g.alone(n, withinDNS)
+	case ledger.NamespaceHardware:
+		if _, ok := profile.ParseOID(n.Value); !ok || g.consortium.RuleVersion < 2 {
+			return fmt.Errorf("hardware namespace %q", n.Value)
+		}
+		if withinArc(enterprises, n.Value) {
+			return fmt.Errorf("hardware namespace %q is every enterprise's", n.Value)
+		}
+		return g.alone(n, withinArc)
 	}
+	return fmt.Errorf("namespace type %d", n.Type)
+}
+
+// enterprises is the arc under which IANA gives every enterprise one of its own.
+const enterprises = "1.3.6.1.4.1"
+
+// withinDNS reports whether a DNS name is a suffix's or below it, at a label boundary.
+func withinDNS(name, suffix string) bool {
+	return name == suffix || strings.HasSuffix(name, "."+suffix)
+}
+
+// withinArc reports whether a dotted OID is an arc or below it.
+func withinArc(oid, arc string) bool { return oid == arc || strings.HasPrefix(oid, arc+".") }
+
+// alone demands that no namespace of the same type is within a new one, or around it.
+func (g *genesis) alone(n *ledger.Namespace, within func(a, b string) bool) error {
 	for _, other := range g.fold.st.registry.namespaces {
 		if other.Type == n.Type && (within(n.Value, other.Value) || within(other.Value, n.Value)) {
 			owner := g.fold.st.registry.orgs[other.Owner]
-			return fmt.Errorf("DNS namespace %q overlaps %q of %s", n.Value, other.Value, owner.Name)
+			return fmt.Errorf("namespace %q overlaps %q of %s", n.Value, other.Value, owner.Name)
 		}
 	}
 	return nil

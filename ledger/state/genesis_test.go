@@ -105,6 +105,9 @@ func TestGenesisSpoiled(t *testing.T) {
 	ns := func(n int, change func(*ledger.Namespace)) func(*parts) {
 		return func(p *parts) { edit(p, n, change) }
 	}
+	hardware := func(arc string) func(*ledger.Namespace) {
+		return func(n *ledger.Namespace) { n.Type, n.Value = ledger.NamespaceHardware, arc }
+	}
 	rules := func(n uint64) func(*parts) {
 		return func(p *parts) { edit(p, 0, func(c *ledger.Consortium) { c.RuleVersion = n }) }
 	}
@@ -194,6 +197,27 @@ func TestGenesisSpoiled(t *testing.T) {
 		{"33 profiles", org(4, func(o *ledger.Organisation) { o.Profiles = slices.Repeat([]uint64{1}, 33) }), false},
 		{"namespace of nobody", ns(0, func(n *ledger.Namespace) { n.Owner = ledger.OrgID{1} }), false},
 		{"namespace type", ns(0, func(n *ledger.Namespace) { n.Type = 3 }), false},
+		{"namespace type 3 under rule version 2", func(p *parts) { rules(2)(p); edit(p, 0, func(n *ledger.Namespace) { n.Type = 3 }) }, false},
+		{"hardware type under rule version 1", ns(0, hardware("1.3.6.1.4.1.32473")), false},
+		{"hardware type", func(p *parts) { rules(2)(p); edit(p, 0, hardware("1.3.6.1.4.1.32473")) }, true},
+		{"hardware type that is none", func(p *parts) { rules(2)(p); edit(p, 0, hardware("1.3.6.1.4.1.032473")) }, false},
+		{"hardware types of every enterprise", func(p *parts) { rules(2)(p); edit(p, 0, hardware("1.3.6.1.4.1")) }, false},
+		{"hardware types around every enterprise", func(p *parts) { rules(2)(p); edit(p, 0, hardware("1.3.6")) }, false},
+		{"hardware type of another", func(p *parts) {
+			rules(2)(p)
+			edit(p, 0, hardware("1.3.6.1.4.1.32473"))
+			edit(p, 2, hardware("1.3.6.1.4.1.32473"))
+		}, false},
+		{"hardware type within another's", func(p *parts) {
+			rules(2)(p)
+			edit(p, 0, hardware("1.3.6.1.4.1.32473"))
+			edit(p, 2, hardware("1.3.6.1.4.1.32473.1"))
+		}, false},
+		{"hardware type beside another's", func(p *parts) {
+			rules(2)(p)
+			edit(p, 0, hardware("1.3.6.1.4.1.32473"))
+			edit(p, 2, hardware("1.3.6.1.4.1.324731"))
+		}, true},
 		{"serial prefix empty", ns(0, func(n *ledger.Namespace) { n.Value = "" }), false},
 		{"serial prefix of 33", ns(0, func(n *ledger.Namespace) { n.Value = strings.Repeat("A", 33) }), false},
 		{"serial prefix with a space", ns(0, func(n *ledger.Namespace) { n.Value = "ACME 1" }), false},

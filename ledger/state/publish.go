@@ -34,7 +34,7 @@ func (j *judge) publish(tx *ledger.Parsed, p *ledger.Publish, x *Examined, at ui
 	if no := j.profile(p, cert, org); no != nil {
 		return no, nil
 	}
-	namespaces, refusal := s.registry.ownNames(line.Line, cert.DeviceSerial, cert.DNSNames)
+	namespaces, refusal := s.registry.ownNames(line.Line, cert)
 	if refusal != nil {
 		return refuse(refusal), nil
 	}

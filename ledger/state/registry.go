@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/quorate-pki/quorate/ca/profile"
 	"github.com/quorate-pki/quorate/internal/reason"
 	"github.com/quorate-pki/quorate/ledger"
 )
@@ -65,8 +66,9 @@ func (r *registry) governors(signers []ledger.Hash) uint64 {
 // maxNamespaces is the most namespaces that one publication may draw its names from.
 const maxNamespaces = 8
 
-// ownNames finds the namespaces that entitle a line key to a device's serial and DNS names.
-func (r *registry) ownNames(line *ledger.LineKey, serial string, dns []string) ([]ledger.OrgID, *reason.Error) {
+// ownNames finds the namespaces that entitle a line key to a certificate's device serial, DNS names and hardware type.
+func (r *registry) ownNames(line *ledger.LineKey, cert *profile.Certificate) ([]ledger.OrgID, *reason.Error) {
+	serial := cert.DeviceSerial
 	var used []ledger.OrgID
 	claim := func(kind uint64, covers func(value string) bool) bool {
 		for _, id := range line.Namespaces {
@@ -87,9 +89,14 @@ func (r *registry) ownNames(line *ledger.LineKey, serial string, dns []string) (
 	if len(line.Ranges) > 0 && !slices.ContainsFunc(line.Ranges, func(g ledger.Range) bool { return inRange(serial, g) }) {
 		return nil, reason.New(reason.SerialOutOfRange, "%q", serial)
 	}
-	for _, name := range dns {
-		if !claim(ledger.NamespaceDNS, func(v string) bool { return name == v || strings.HasSuffix(name, "."+v) }) {
+	for _, name := range cert.DNSNames {
+		if !claim(ledger.NamespaceDNS, func(v string) bool { return withinDNS(name, v) }) {
 			return nil, reason.New(reason.NameNotOwned, "%q", name)
+		}
+	}
+	if hwType, ok := cert.HardwareType(); ok {
+		if !claim(ledger.NamespaceHardware, func(v string) bool { return withinArc(hwType.String(), v) }) {
+			return nil, reason.New(reason.HardwareTypeNotOwned, "%s", hwType)
 		}
 	}
 	if len(used) > maxNamespaces {
