@@ -30,6 +30,9 @@ type sample struct {
 func samples() []sample {
 	every := []profile.KeyKind{profile.P256, profile.P384, profile.Ed25519, profile.RSA}
 	return []sample{
+		{"nf", []profile.KeyKind{profile.P256, profile.P384, profile.RSA}, "amf1.5gc.mnc015.mcc234.3gppnetwork.org", false,
+			ca.SelfIssueConfig{Organisation: "5gc.mnc015.mcc234.3gppnetwork.org", Country: "XX", Instance: "4947a69a-f61b-4bc1-b9da-47c9c5d14b64",
+				NFTypes: []string{"SMF", "AMF"}, DNSNames: []string{"amf1.5gc.mnc015.mcc234.3gppnetwork.org"}}},
 		{"iot", every, "", false, ca.SelfIssueConfig{Serial: "METER-000001", Organisation: "Acme Meters", HardwareType: "1.3.6.1.4.1.32473.1"}},
 		{"gateway", []profile.KeyKind{profile.P256, profile.P384, profile.RSA}, "segw-1.op-one.example", true,
 			ca.SelfIssueConfig{Serial: "GW-0001", DNSNames: []string{"segw-1.op-one.example"}}},
@@ -89,6 +92,9 @@ func TestSamples(t *testing.T) {
 				}
 				if hwType, ok := c.HardwareType(); ok != (s.issue.HardwareType != "") || (ok && hwType.String() != s.issue.HardwareType) {
 					t.Errorf("hardware type %s", hwType)
+				}
+				if id, ok := c.Instance(); ok != (s.issue.Instance != "") || (ok && id.String() != s.issue.Instance) {
+					t.Errorf("instance id %s", id)
 				}
 				s.peers(t, dir, c)
 				run(t, dir, "certtool", "--generate-self-signed", "--load-privkey", "key.pem", "--template", s.profile+".tmpl", "--outfile", "cert.pem")

@@ -19,10 +19,13 @@ import (
 type SelfIssueConfig struct {
 	Profile      *profile.Profile
 	Key          crypto.Signer
-	Serial       string    // device serial; becomes the subject's serialNumber
-	Organisation string    // optional: the subject's O
+	Serial       string    // device serial; becomes the subject's serialNumber. None with profile nf
+	Organisation string    // optional: the subject's O. With profile nf the home domain name, and required
+	Country      string    // optional: the subject's C, two capital letters. With profile nf required
 	DNSNames     []string  // at least one, where the profile demands an alternative name
 	HardwareType string    // optional, profile iot: the hwType of a hardwareModuleName (RFC 4108), a dotted OID
+	Instance     string    // profile nf: the instance id, a UUID of version 4 in lower case
+	NFTypes      []string  // profile nf: types of network function (RFC 9310), in any order
 	NotBefore    time.Time // required
 	NotAfter     time.Time // zero: the latest that the profile allows, if it can 99991231235959Z (IEEE 802.1AR)
 	Rand         io.Reader // required
@@ -49,7 +52,13 @@ func SelfIssue(cfg SelfIssueConfig) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("self-issuing: %w", err)
 	}
-	subject := pkix.Name{ExtraNames: []pkix.AttributeTypeAndValue{{Type: oidSerialNumber, Value: cfg.Serial}}}
+	var subject pkix.Name
+	if cfg.Serial != "" || cfg.Profile.DeviceSerial {
+		subject.ExtraNames = []pkix.AttributeTypeAndValue{{Type: oidSerialNumber, Value: cfg.Serial}}
+	}
+	if cfg.Country != "" {
+		subject.Country = []string{cfg.Country}
+	}
 	if cfg.Organisation != "" {
 		subject.Organization = []string{cfg.Organisation}
 	}
@@ -57,12 +66,8 @@ func SelfIssue(cfg SelfIssueConfig) ([]byte, error) {
 		SerialNumber: new(big.Int).SetBytes(serial), Subject: subject, NotBefore: cfg.NotBefore.UTC(), NotAfter: cfg.NotAfter.UTC(),
 		KeyUsage: x509.KeyUsageDigitalSignature, DNSNames: cfg.DNSNames, SubjectKeyId: id[:20],
 	}
-	if cfg.HardwareType != "" {
-		san, err := cfg.altNames()
-		if err != nil {
-			return nil, fmt.Errorf("self-issuing: %w", err)
-		}
-		template.ExtraExtensions = append(template.ExtraExtensions, san)
+	if template.ExtraExtensions, err = cfg.extensions(); err != nil {
+		return nil, fmt.Errorf("self-issuing: %w", err)
 	}
 	for _, usage := range cfg.Profile.EKUs {
 		template.UnknownExtKeyUsage = append(template.UnknownExtKeyUsage, arcs(usage))

@@ -110,6 +110,8 @@ func TestSelfIssueRefuses(t *testing.T) {
 		{"ends before it begins", func(c *ca.SelfIssueConfig) { c.NotAfter = noon.Add(-time.Hour) }, reason.TimeOrder},
 		{"before 1950", func(c *ca.SelfIssueConfig) { c.NotBefore = time.Date(1949, 1, 1, 0, 0, 0, 0, time.UTC) }, reason.TimeForm},
 		{"a hardware type where there is none", func(c *ca.SelfIssueConfig) { c.HardwareType = "1.3.6.1.4.1.32473.1" }, reason.SANKind},
+		{"a network function's names", func(c *ca.SelfIssueConfig) { c.Instance = "4947a69a-f61b-4bc1-b9da-47c9c5d14b64" }, reason.SANKind},
+		{"a network function's types", func(c *ca.SelfIssueConfig) { c.NFTypes = []string{"AMF"} }, reason.ExtensionNotAllowed},
 		{"a hardware type that is none", func(c *ca.SelfIssueConfig) { c.HardwareType = "1.3.6.1.4.1.x" }, 0},
 		{"no randomness", func(c *ca.SelfIssueConfig) { c.Rand = iotest.ErrReader(errors.New("dry")) }, 0},
 	} {

@@ -50,8 +50,7 @@ func RecordID(seed Hash, position uint16) OrgID {
 // transaction). The member-set document, part of what the transaction id hashes, needs these ids.
 func GenesisSeed(nonce [16]byte) Hash { return sha256.Sum256(nonce[:]) }
 
-// Device identifies a device within its organisation: SHA-256(organisation || type || serial). Type 1 is the
-// device serial of the certificate's subject.
+// Device identifies a device within its organisation: SHA-256(organisation || type || serial).
 func Device(owner OrgID, kind uint8, serial string) Hash {
 	b := make([]byte, 0, 17+len(serial))
 	b = append(b, owner[:]...)
@@ -60,8 +59,11 @@ func Device(owner OrgID, kind uint8, serial string) Hash {
 	return sha256.Sum256(b)
 }
 
-// DeviceSerial is the type of a device identified by its subject serial number.
-const DeviceSerial uint8 = 1
+// Types of a device: what identifies it.
+const (
+	DeviceSerial   uint8 = 1 // the serial number of the certificate's subject
+	DeviceInstance uint8 = 2 // the instance id of a network function, 36 characters in lower case
+)
 
 // ParseHash reads 64 hexadecimal digits.
 func ParseHash(s string) (Hash, error) {

@@ -77,7 +77,7 @@ type StatusChange struct {
 // NewestRules is the newest rule version that this build judges by; it judges by every older one too.
 //
 //   - 1: profile small-cell; namespaces of device serials and DNS names.
-//   - 2: also namespaces of hardware types, and the profiles server, gateway, iot and nf (docs/profiles.md says since when each is there).
+//   - 2: also namespaces of PLMNs and hardware types, and the profiles server, gateway, iot and nf (docs/profiles.md says since when each is there).
 const NewestRules uint64 = 2
 
 // Consortium opens genesis.
@@ -114,7 +114,8 @@ type Organisation struct {
 const (
 	NamespaceSerial uint64 = 1 // value is a prefix of device serials
 	NamespaceDNS    uint64 = 2 // value is a DNS suffix, lower-case A-labels
-	// 3, 4 and 5 are kept for URI authorities, PLMNs and NIDs.
+	NamespacePLMN   uint64 = 4 // value is MCC and MNC, six digits, the MNC padded (15 is 015); since rule version 2
+	// 3 and 5 are kept for URI authorities and NIDs.
 	NamespaceHardware uint64 = 6 // value is a dotted OID: the hwTypes (RFC 4108) at or below it; since rule version 2
 )
 

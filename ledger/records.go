@@ -42,6 +42,14 @@ type DeviceRecord struct {
 	Key Hash `cbor:"1,keyasint"`
 }
 
+// InstanceRecord binds the instance id of a network function, for ever, to who published it first and to the first DNS
+// name of that certificate.
+type InstanceRecord struct {
+	Owner OrgID  `cbor:"1,keyasint"`
+	Name  string `cbor:"2,keyasint"`
+	Leaf  uint64 `cbor:"3,keyasint"` // of the publication that bound it
+}
+
 // CertIDRecord finds a certificate by an OCSP CertID. The first certificate with a serial number is found by SerialKey alone, for
 // every hash algorithm; another one with the same number, which only chance or malice makes, by CertIDKey, once for each.
 type CertIDRecord struct {

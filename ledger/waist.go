@@ -37,6 +37,7 @@ type RecordKind byte
 const (
 	RecordKey       RecordKind = 'k' // SHA-256(SPKI) -> KeyRecord
 	RecordDevice    RecordKind = 'd' // device hash -> DeviceRecord
+	RecordInstance  RecordKind = 'f' // instance id of a network function, 16 bytes -> InstanceRecord
 	RecordCertID    RecordKind = 'i' // CertIDKey -> CertIDRecord
 	RecordTx        RecordKind = 't' // transaction id -> TxRecord
 	RecordOrg       RecordKind = 'o' // organisation id -> OrgRecord
@@ -51,7 +52,7 @@ const (
 // Known reports whether k is one of the kinds above: what else a store holds is nobody's business.
 func (k RecordKind) Known() bool {
 	switch k {
-	case RecordKey, RecordDevice, RecordCertID, RecordTx, RecordOrg, RecordNamespace, RecordRegistry, RecordUsage, RecordChunk,
+	case RecordKey, RecordDevice, RecordInstance, RecordCertID, RecordTx, RecordOrg, RecordNamespace, RecordRegistry, RecordUsage, RecordChunk,
 		RecordHeight, RecordChannel:
 		return true
 	}

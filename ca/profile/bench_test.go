@@ -34,3 +34,26 @@ func BenchmarkParseAndVerify(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkCheck is what judging asks of the table for one publication: the row, and the certificate held to it.
+func BenchmarkCheck(b *testing.B) {
+	keys := newKeys(b)
+	check := func(id uint16, der []byte) func(*testing.B) {
+		return func(b *testing.B) {
+			c, err := Parse(der)
+			must(b, err)
+			b.ReportAllocs()
+			for b.Loop() {
+				p, _ := ByID(id)
+				if err := p.Check(c, blockTime, Grant{}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+	}
+	b.Run("small-cell", check(SmallCell, certificateP256(b)))
+	for _, r := range rows() {
+		p, _ := ByID(r.id)
+		b.Run(p.Name, check(r.id, r.good(b, keys, P256).build(b)))
+	}
+}

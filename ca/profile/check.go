@@ -16,7 +16,8 @@ func (p *Profile) Check(c *Certificate, blockTime uint64, g Grant) error {
 	// the milliseconds.
 	now := int64(blockTime / 1000)
 	for _, err := range []*reason.Error{
-		p.key(c, g), p.subject(c), p.dates(c, now), p.extensions(c), p.keyUsage(c), p.extendedKeyUsage(c), p.names(c), p.commonName(c),
+		p.key(c, g), p.subject(c), p.dates(c, now), p.extensions(c), p.keyUsage(c), p.extendedKeyUsage(c), p.names(c),
+		p.commonName(c), p.networkFunction(c),
 	} {
 		if err != nil {
 			return err
@@ -47,7 +48,7 @@ func (p *Profile) subject(c *Certificate) *reason.Error {
 	if p.DeviceSerial && c.DeviceSerial == "" {
 		return reason.New(reason.DeviceSerialMissing, "")
 	}
-	return nil
+	return p.home(c)
 }
 
 func (p *Profile) dates(c *Certificate, now int64) *reason.Error {
@@ -132,18 +133,25 @@ func (p *Profile) names(c *Certificate) *reason.Error {
 			return reason.New(reason.SANKind, "GeneralName [%d]", n.kind)
 		}
 	}
-	return p.hardware(c)
+	if err := p.hardware(c); err != nil {
+		return err
+	}
+	return p.instance(c)
 }
 
 // commonName holds a commonName to what ownership is judged of. Stock software takes it for the host name of a
 // certificate that has no dNSName (RFC 6125 section 6.4.4), and people read it first.
 func (p *Profile) commonName(c *Certificate) *reason.Error {
-	if !p.CommonName || c.CommonName == "" || slices.Contains(c.DNSNames, c.CommonName) {
+	if !p.CommonName || c.common == nil {
+		return nil
+	}
+	name := string(c.common)
+	if slices.Contains(c.DNSNames, name) {
 		return nil
 	}
 	// A device serial may look like a host name, and who owns the one need not own the other.
-	if c.CommonName == c.DeviceSerial && !ValidDNSName(strings.ToLower(c.DeviceSerial)) {
+	if name == c.DeviceSerial && !ValidDNSName(strings.ToLower(c.DeviceSerial)) {
 		return nil
 	}
-	return reason.New(reason.CommonName, "%q", c.CommonName)
+	return reason.New(reason.CommonName, "%q", name)
 }

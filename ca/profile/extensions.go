@@ -70,7 +70,12 @@ func (c *Certificate) extension(oid OID, critical bool, value *der) {
 	case extBasicConstraints:
 		_, c.basicConstraints = value.takeWhole(tagSequence)
 	case extSAN:
+		c.sanCritical = critical
 		c.alternativeNames(value)
+	case extNFTypes:
+		// Whether it is well-formed matters to a profile that has it, and to no other.
+		c.nfTypes, c.nfTypesCritical = value.rest, critical
+		value.rest = nil
 	default:
 		value.rest = nil // not read: no profile has it
 	}

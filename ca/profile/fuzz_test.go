@@ -21,6 +21,13 @@ func FuzzParse(f *testing.F) {
 			f.Add(s.build(f))
 		}
 	}
+	for _, r := range rows() {
+		for _, v := range append(r.variants(f, keys), variant{change: func(*spec) {}}) {
+			s := r.good(f, keys, r.kinds[0])
+			v.change(s)
+			f.Add(s.build(f))
+		}
+	}
 	f.Fuzz(func(t *testing.T, der []byte) {
 		sameAsCryptobyte(t, der)
 		c, err := Parse(der)
@@ -28,22 +35,39 @@ func FuzzParse(f *testing.F) {
 			onlyReasons(t, err)
 			return
 		}
-		p, _ := ByID(1)
-		for _, at := range []uint64{0, blockTime, 1 << 63} {
-			if err := p.Check(c, at, Grant{LegacyRSA2048: true}); err != nil {
-				onlyReasons(t, err)
-				continue
+		for _, p := range All() {
+			for _, at := range []uint64{0, blockTime, 1 << 63} {
+				if err := p.Check(c, at, Grant{LegacyRSA2048: true}); err != nil {
+					onlyReasons(t, err)
+					continue
+				}
+				std, err := x509.ParseCertificate(der)
+				if err != nil {
+					t.Fatalf("crypto/x509 refuses what we accept: %v", err)
+				}
+				agree(t, der, std)
+				agreeOn(t, p, c, std)
 			}
-			std, err := x509.ParseCertificate(der)
-			if err != nil {
-				t.Fatalf("crypto/x509 refuses what we accept: %v", err)
-			}
-			agree(t, der, std)
 		}
 		if err := c.CheckSelfSignature(); err != nil {
 			onlyReasons(t, err)
 		}
 	})
+}
+
+// agreeOn compares what a profile of rule version 2 reads deeper with what crypto/x509 found.
+func agreeOn(t *testing.T, p *Profile, c *Certificate, std *x509.Certificate) {
+	t.Helper()
+	id, ok := c.Instance()
+	if p.Instance && (!ok || len(std.URIs) != 1 || std.URIs[0].String() != instanceURN+id.String()) {
+		t.Errorf("instance id %s, crypto/x509 has %v", id, std.URIs)
+	}
+	if p.HomeDomain && (len(std.Subject.Organization) != 1 || std.Subject.Organization[0] != c.HomeDomainName()) {
+		t.Errorf("home domain %q, crypto/x509 has %q", c.HomeDomainName(), std.Subject.Organization)
+	}
+	if p.CommonName && std.Subject.CommonName != string(c.common) {
+		t.Errorf("commonName %q, crypto/x509 has %q", c.common, std.Subject.CommonName)
+	}
 }
 
 func FuzzParseSPKI(f *testing.F) {

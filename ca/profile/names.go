@@ -10,20 +10,23 @@ import (
 const (
 	digits  = "0123456789"
 	lower   = "abcdefghijklmnopqrstuvwxyz"
-	letters = lower + "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	upper   = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	letters = lower + upper
 )
 
 // only reports whether every byte of s is in set.
 func only(s, set string) bool { return strings.Trim(s, set) == "" }
 
-// name reads a Name and returns its DER, and the device serial and commonName in it ("" when there is none). A Name
-// has at least one RDN; every RDN has one attribute, and no type appears twice: multi-valued RDNs and repetitions have
-// no use here and many readings.
-func (d *der) name() (whole []byte, serial, common string) {
+// attributes are the values in a Name that profiles look at; nil when there is none. They alias the input.
+type attributes struct{ serial, common, country, organisation []byte }
+
+// name reads a Name and returns its DER and attributes. A Name has at least one RDN; every RDN has one attribute, and
+// no type appears twice: multi-valued RDNs and repetitions have no use here and many readings.
+func (d *der) name() (whole []byte, found attributes) {
 	at := d.at
 	content, whole := d.takeWhole(tagSequence)
 	if d.err != nil {
-		return nil, "", ""
+		return nil, attributes{}
 	}
 	n := &der{rest: content, at: d.at - len(content)}
 	if len(content) == 0 {
@@ -39,19 +42,23 @@ func (d *der) name() (whole []byte, serial, common string) {
 		case seen[oid]:
 			n.fail(reason.NameForm, "attribute %s twice", oid)
 		case oid == oidSerialNumber:
-			serial = string(value)
-			if (tag != tagPrintableString && tag != tagUTF8String) || !validString(tag, value) || !ValidSerial(serial) {
+			found.serial = value
+			if (tag != tagPrintableString && tag != tagUTF8String) || !validString(tag, value) || !ValidSerial(string(value)) {
 				n.fail(reason.DeviceSerialForm, "%q", value)
 			}
 		case !validString(tag, value):
 			n.fail(reason.NameForm, "attribute %s is not a valid string of 1 to 256 octets", oid)
 		case oid == oidCommonName:
-			common = string(value)
+			found.common = value
+		case oid == oidCountryName && tag == tagPrintableString: // RFC 5280 appendix A: no other
+			found.country = value
+		case oid == oidOrganizationName:
+			found.organisation = value
 		}
 		seen[oid] = true
 	}
 	n.close(d)
-	return whole, serial, common
+	return whole, found
 }
 
 // attribute reads an RDN of one AttributeTypeAndValue (RFC 5280 section 4.1.2.4).

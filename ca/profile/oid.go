@@ -10,11 +10,13 @@ type OID string
 
 // Attribute types.
 const (
-	oidCommonName   OID = "\x55\x04\x03" // 2.5.4.3
-	oidSerialNumber OID = "\x55\x04\x05" // 2.5.4.5
+	oidCommonName       OID = "\x55\x04\x03" // 2.5.4.3
+	oidSerialNumber     OID = "\x55\x04\x05" // 2.5.4.5
+	oidCountryName      OID = "\x55\x04\x06" // 2.5.4.6
+	oidOrganizationName OID = "\x55\x04\x0a" // 2.5.4.10
 )
 
-// Extensions (RFC 5280 section 4.2.1).
+// Extensions (RFC 5280 section 4.2.1; nfTypes RFC 9310).
 const (
 	extSKI              OID = "\x55\x1d\x0e"
 	extKeyUsage         OID = "\x55\x1d\x0f"
@@ -22,6 +24,7 @@ const (
 	extBasicConstraints OID = "\x55\x1d\x13"
 	extAKI              OID = "\x55\x1d\x23"
 	extEKU              OID = "\x55\x1d\x25"
+	extNFTypes          OID = "\x2b\x06\x01\x05\x05\x07\x01\x22" // 1.3.6.1.5.5.7.1.34
 )
 
 // Extended key usages (RFC 5280 section 4.2.1.12, RFC 4945 section 5.1.3.12; iKEIntermediate is of a draft that expired,

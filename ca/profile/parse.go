@@ -21,7 +21,6 @@ type Certificate struct {
 	Serial  []byte // INTEGER content octets: 1 to 20, minimal, positive
 
 	DeviceSerial string   // subject serialNumber (2.5.4.5); "" when there is none
-	CommonName   string   // subject commonName (2.5.4.3); "" when there is none
 	DNSNames     []string // dNSNames of the SAN, in order, lower case
 	NotBefore    int64    // seconds since 1970 UTC
 	NotAfter     int64    // seconds since 1970 UTC
@@ -34,7 +33,11 @@ type Certificate struct {
 	KeyUsage   KeyUsage
 	EKUs       []OID
 
+	attributes       // of the subject
 	keyUsageCritical bool
+	sanCritical      bool
+	nfTypes          []byte // value of the extension, unread; nil when absent
+	nfTypesCritical  bool
 	basicConstraints []byte      // whole DER; nil when absent
 	otherNames       []otherName // SAN entries that are not dNSNames
 	subjectKeyID     []byte
@@ -98,9 +101,11 @@ func (c *Certificate) signed(at int, outerAlgorithm []byte) error {
 	t.version()
 	c.Serial = t.serial()
 	algorithm := t.algorithm()
-	c.Issuer, _, _ = t.name()
+	c.Issuer, _ = t.name()
 	c.validity(t)
-	c.Subject, c.DeviceSerial, c.CommonName = t.name()
+	var subject attributes
+	c.Subject, subject = t.name()
+	c.DeviceSerial, c.attributes = string(subject.serial), subject
 	// Before the extensions: a certificate that a CA issued is told so, not that its key identifiers differ.
 	if t.err == nil && !bytes.Equal(c.Issuer, c.Subject) {
 		t.fail(reason.IssuerNotSubject, "")

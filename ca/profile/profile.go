@@ -20,6 +20,7 @@ type Profile struct {
 	Keys    []KeyRule // kinds of key accepted, each once
 	SigAlgs []SigAlg  // algorithms of the self-signature accepted
 
+	HomeDomain   bool // the subject has no serialNumber, but a countryName, and a DNS name as organizationName, to be owned
 	DeviceSerial bool // the subject must have a serialNumber; other attributes are free in every profile
 	CommonName   bool // a commonName must repeat the device serial or a dNSName: stock software takes it for a host name
 
@@ -36,6 +37,9 @@ type Profile struct {
 	EKUMust      []OID     // usages that must be in it
 	SANs         []SANKind // kinds of alternative name accepted
 	SANRequired  bool      // at least one alternative name
+	SANCritical  bool      // the extension must be critical
+	Instance     bool      // one URI, an instance id (see Instance), and at least one dNSName; the id is the device
+	NFTypes      bool      // the nfTypes extension must be there, not critical
 	NotCA        bool      // basicConstraints must be absent or say CA:FALSE
 }
 
@@ -52,13 +56,15 @@ type Grant struct {
 }
 
 // All returns the profiles in order of id. They are the caller's own.
-func All() []*Profile { return []*Profile{smallCell(), iot(), gateway(), server()} }
+func All() []*Profile { return []*Profile{smallCell(), nf(), iot(), gateway(), server()} }
 
 // ByID finds a profile, and builds no other: every publication asks.
 func ByID(id uint16) (*Profile, bool) {
 	switch id {
 	case SmallCell:
 		return smallCell(), true
+	case NF:
+		return nf(), true
 	case IoT:
 		return iot(), true
 	case Gateway:

@@ -70,6 +70,14 @@ func TestTableDrivesChecks(t *testing.T) {
 		"no DNS names":         {reason.SANKind, func(p *Profile) { p.SANs = nil }},
 		"12 seconds ahead":     {0, func(p *Profile) { p.Ahead = 12 }},
 		"CA is not its matter": {0, func(p *Profile) { p.NotCA = false }},
+		"an end":               {reason.NotAfterTooFar, func(p *Profile) { p.NoEnd = false }},
+		"a home domain":        {reason.DeviceSerialNotAllowed, func(p *Profile) { p.HomeDomain = true }},
+		"usages that fit":      {0, func(p *Profile) { p.KeyUsageFits = true }},
+		"an EKU it has":        {0, func(p *Profile) { p.EKURequired, p.EKUMust = true, []OID{EKUIPsecIKE} }},
+		"an EKU it lacks":      {reason.ExtendedKeyUsageMissing, func(p *Profile) { p.EKUMust = []OID{EKUIKEIntermediate} }},
+		"a critical SAN":       {reason.SANNotCritical, func(p *Profile) { p.SANCritical = true }},
+		"an instance id":       {reason.InstanceMissing, func(p *Profile) { p.Instance = true }},
+		"types of function":    {reason.NFTypesMissing, func(p *Profile) { p.NFTypes = true }},
 	} {
 		p, _ := ByID(1)
 		r.change(p)

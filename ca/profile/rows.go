@@ -35,6 +35,29 @@ func smallCell() *Profile {
 	}
 }
 
+// nf is for network functions of a 5G core (3GPP TS 33.310 clause 6.1.3c.3), as far as a self-issued certificate can be.
+func nf() *Profile {
+	return &Profile{
+		ID: NF, Name: "nf", Since: 2,
+		Keys:         []KeyRule{{P256, 256, 0}, {P384, 384, 0}, {RSA, 3072, 0}},
+		SigAlgs:      []SigAlg{ECDSAWithSHA256, ECDSAWithSHA384, RSAPKCS1SHA256, RSAPKCS1SHA384},
+		HomeDomain:   true,
+		CommonName:   true,
+		MaxYears:     3,
+		Ahead:        hour,
+		Extensions:   append(usualExtensions(), extNFTypes),
+		KeyUsageMust: DigitalSignature,
+		EKUs:         []OID{EKUClientAuth, EKUServerAuth},
+		EKURequired:  true,
+		SANs:         []SANKind{SANDNS, SANURI},
+		SANRequired:  true,
+		SANCritical:  true,
+		Instance:     true,
+		NFTypes:      true,
+		NotCA:        true,
+	}
+}
+
 // iot is for things: sensors, meters, vehicles, doors (IEEE 802.1AR IDevID). A thing without a DNS name is the usual one.
 func iot() *Profile {
 	return &Profile{

@@ -54,6 +54,7 @@ type genesisOrg struct {
 	LegacyRSA      bool     `json:"legacy_rsa,omitempty"`  // RSA 2048 too
 	SerialPrefixes []string `json:"serial_prefixes,omitempty"`
 	DNSSuffixes    []string `json:"dns_suffixes,omitempty"`
+	PLMNs          []string `json:"plmns,omitempty"`          // MCC-MNC, as 234-15
 	HardwareTypes  []string `json:"hardware_types,omitempty"` // OIDs that its hwTypes are at or below
 	LineKeys       int      `json:"line_keys,omitempty"`      // factory line keys to make: line.key, line-2.key, ...
 }
@@ -260,9 +261,22 @@ func (o *genesisOrg) namespaces(f *ledger.Founding) {
 	for _, v := range o.DNSSuffixes {
 		f.Namespaces = append(f.Namespaces, ledger.FoundingNamespace{Owner: o.Name, Type: ledger.NamespaceDNS, Value: v})
 	}
+	for _, v := range o.PLMNs {
+		f.Namespaces = append(f.Namespaces, ledger.FoundingNamespace{Owner: o.Name, Type: ledger.NamespacePLMN, Value: paddedPLMN(v)})
+	}
 	for _, v := range o.HardwareTypes {
 		f.Namespaces = append(f.Namespaces, ledger.FoundingNamespace{Owner: o.Name, Type: ledger.NamespaceHardware, Value: v})
 	}
+}
+
+// paddedPLMN writes MCC-MNC as the six digits of a namespace: an MNC of two digits and its padded form are one. What is
+// neither is left for genesis to refuse.
+func paddedPLMN(v string) string {
+	mcc, mnc, ok := strings.Cut(v, "-")
+	if !ok || len(mcc) != 3 || len(mnc) < 2 || len(mnc) > 3 {
+		return v
+	}
+	return mcc + ("0" + mnc)[len(mnc)-2:]
 }
 
 func (o *genesisOrg) lineKeys(f *ledger.Founding, k *keyMaker, profiles []uint64) error {

@@ -144,7 +144,7 @@ func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 
 // needs demands the flags that a command cannot do without.
 func needs(flags map[string]string) error {
-	for _, name := range []string{"config", "dir", "member", "node", "policy", "signer", "receipt", "org", "serial", "out"} {
+	for _, name := range []string{"config", "dir", "member", "node", "policy", "signer", "receipt", "org", "serial", "country", "home-domain", "nf-type", "out"} {
 		if v, ok := flags[name]; ok && v == "" {
 			return usage{fmt.Errorf("--%s is missing", name)}
 		}

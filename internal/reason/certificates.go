@@ -47,6 +47,14 @@ const (
 	CommonName              Code = 156
 	ExtendedKeyUsageMissing Code = 157
 	HardwareModule          Code = 158
+	DeviceSerialNotAllowed  Code = 159
+	HomeDomain              Code = 160
+	SANNotCritical          Code = 161
+	InstanceMissing         Code = 162
+	InstanceForm            Code = 163
+	DNSNameMissing          Code = 164
+	NFTypesMissing          Code = 165
+	NFTypesForm             Code = 166
 )
 
 var certificates = []Reason{
@@ -95,4 +103,12 @@ var certificates = []Reason{
 	{CommonName, "common-name", "The subject's commonName must repeat the device serial or a DNS name of the certificate; leave it out."},
 	{ExtendedKeyUsageMissing, "extended-key-usage-missing", "The profile demands the extKeyUsage extension, or a usage in it that is not there."},
 	{HardwareModule, "hardware-module", "An otherName must be one hardwareModuleName (RFC 4108), whose serial number is the device serial."},
+	{DeviceSerialNotAllowed, "device-serial-not-allowed", "A network function's subject has no serialNumber: its instance id is what it is known by."},
+	{HomeDomain, "home-domain", "The subject needs a countryName of two capital letters, and the home domain name as organizationName."},
+	{SANNotCritical, "san-not-critical", "The subjectAltName must be critical."},
+	{InstanceMissing, "instance-id-missing", "The profile needs a URI with the instance id: urn:uuid: and a UUID."},
+	{InstanceForm, "instance-id", "The one URI accepted is urn:uuid: and a UUID of version 4 in lower case."},
+	{DNSNameMissing, "dns-name-missing", "The profile needs a DNS name beside the other alternative names."},
+	{NFTypesMissing, "nf-types-missing", "The profile needs the nfTypes extension (RFC 9310)."},
+	{NFTypesForm, "nf-types", "The nfTypes extension must not be critical, and lists types of 1 to 32 characters A-Z 0-9 _ in ascending order, each once."},
 }

@@ -318,7 +318,7 @@ func pebbleFile(base string) bool {
 }
 
 // kinds names the records for people.
-var kinds = map[ledger.RecordKind]string{ledger.RecordKey: "key", ledger.RecordDevice: "device", ledger.RecordCertID: "CertID",
+var kinds = map[ledger.RecordKind]string{ledger.RecordKey: "key", ledger.RecordDevice: "device", ledger.RecordInstance: "instance", ledger.RecordCertID: "CertID",
 	ledger.RecordTx: "transaction", ledger.RecordOrg: "organisation", ledger.RecordNamespace: "namespace", ledger.RecordRegistry: "registered key",
 	ledger.RecordUsage: "usage", ledger.RecordChunk: "status chunk", ledger.RecordHeight: "block", ledger.RecordChannel: "channel"}
 

@@ -103,7 +103,7 @@ func (f *folder) operation(l *ledger.OpLeaf, x *Examined, at uint64) error {
 	var err error
 	switch a := x.Args.(type) {
 	case *ledger.Publish:
-		err = f.publish(l, x, at)
+		err = f.publish(l, a, x, at)
 	case *ledger.StatusChange:
 		err = f.statusChange(l, a, at)
 	default:
@@ -122,7 +122,7 @@ func (f *folder) operation(l *ledger.OpLeaf, x *Examined, at uint64) error {
 	return nil
 }
 
-func (f *folder) publish(l *ledger.OpLeaf, x *Examined, at uint64) error {
+func (f *folder) publish(l *ledger.OpLeaf, p *ledger.Publish, x *Examined, at uint64) error {
 	e, cert := &l.Effects, x.Certificate
 	if cert == nil {
 		return fmt.Errorf("%w: %w", ErrBadLeaves, x.NoParse)
@@ -132,6 +132,9 @@ func (f *folder) publish(l *ledger.OpLeaf, x *Examined, at uint64) error {
 	}
 	if len(e.Runs) != 1 || e.Runs[0] != (ledger.Run{First: at, Count: 1, Status: ledger.Good}) {
 		return fmt.Errorf("%w: a publication gives its own leaf the status good and no other", ErrBadLeaves)
+	}
+	if err := f.bind(l, p, cert, at); err != nil {
+		return err
 	}
 	spki := x.SPKI
 	k, err := f.st.KeyRecord(spki)

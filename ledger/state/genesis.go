@@ -180,6 +180,11 @@ func (g *genesis) namespace(n *ledger.Namespace) error {
 			}
 		}
 		return g.alone(n, withinDNS)
+	case ledger.NamespacePLMN:
+		if len(n.Value) != 6 || strings.Trim(n.Value, "0123456789") != "" || g.consortium.RuleVersion < 2 {
+			return fmt.Errorf("PLMN namespace %q", n.Value)
+		}
+		return g.alone(n, func(a, b string) bool { return a == b })
 	case ledger.NamespaceHardware:
 		if _, ok := profile.ParseOID(n.Value); !ok || g.consortium.RuleVersion < 2 {
 			return fmt.Errorf("hardware namespace %q", n.Value)

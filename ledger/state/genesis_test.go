@@ -105,6 +105,9 @@ func TestGenesisSpoiled(t *testing.T) {
 	ns := func(n int, change func(*ledger.Namespace)) func(*parts) {
 		return func(p *parts) { edit(p, n, change) }
 	}
+	plmn := func(v string) func(*ledger.Namespace) {
+		return func(n *ledger.Namespace) { n.Type, n.Value = ledger.NamespacePLMN, v }
+	}
 	hardware := func(arc string) func(*ledger.Namespace) {
 		return func(n *ledger.Namespace) { n.Type, n.Value = ledger.NamespaceHardware, arc }
 	}
@@ -198,6 +201,13 @@ func TestGenesisSpoiled(t *testing.T) {
 		{"namespace of nobody", ns(0, func(n *ledger.Namespace) { n.Owner = ledger.OrgID{1} }), false},
 		{"namespace type", ns(0, func(n *ledger.Namespace) { n.Type = 3 }), false},
 		{"namespace type 3 under rule version 2", func(p *parts) { rules(2)(p); edit(p, 0, func(n *ledger.Namespace) { n.Type = 3 }) }, false},
+		{"PLMN under rule version 1", ns(0, plmn("234015")), false},
+		{"PLMN", func(p *parts) { rules(2)(p); edit(p, 0, plmn("234015")) }, true},
+		{"PLMN not padded", func(p *parts) { rules(2)(p); edit(p, 0, plmn("23415")) }, false},
+		{"PLMN of letters", func(p *parts) { rules(2)(p); edit(p, 0, plmn("23401a")) }, false},
+		{"PLMN of seven digits", func(p *parts) { rules(2)(p); edit(p, 0, plmn("2340150")) }, false},
+		{"PLMN of two", func(p *parts) { rules(2)(p); edit(p, 0, plmn("234015")); edit(p, 2, plmn("234015")) }, false},
+		{"PLMNs of one country", func(p *parts) { rules(2)(p); edit(p, 0, plmn("234015")); edit(p, 2, plmn("234016")) }, true},
 		{"hardware type under rule version 1", ns(0, hardware("1.3.6.1.4.1.32473")), false},
 		{"hardware type", func(p *parts) { rules(2)(p); edit(p, 0, hardware("1.3.6.1.4.1.32473")) }, true},
 		{"hardware type that is none", func(p *parts) { rules(2)(p); edit(p, 0, hardware("1.3.6.1.4.1.032473")) }, false},

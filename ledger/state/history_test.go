@@ -2,6 +2,7 @@ package state_test
 
 import (
 	"bytes"
+	"crypto"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -24,7 +25,8 @@ type history struct {
 	rng  *rand.Rand
 	past [][]byte
 	ders map[string][]byte
-	key  string // of the last body
+	keys []crypto.Signer // of network functions
+	key  string          // of the last body
 }
 
 func (h *history) device() (serial, suffix string) {
@@ -43,6 +45,9 @@ func (h *history) body(who []string) []byte {
 	}
 	h.key = key
 	if who[0] == "acme-cells/line" || who[0] == "acme-cells/line-2" || who[0] == "other-cells/line" {
+		if h.rng.IntN(6) == 0 {
+			return h.function(who[0])
+		}
 		if h.rng.IntN(4) > 0 {
 			variant := h.rng.IntN(3)
 			name := fmt.Sprint(serial, key, variant)
@@ -77,6 +82,25 @@ func (h *history) body(who []string) []byte {
 	}
 	c.SPKI = h.c.SPKI(key)
 	return ledgertest.Change(c)
+}
+
+// function publishes a network function: of few instance ids, keys and names, so that all of them meet.
+func (h *history) function(signer string) []byte {
+	suffix := dns
+	if signer == "other-cells/line" {
+		suffix = other
+	}
+	n := len(h.past)/40 + h.rng.IntN(3)
+	for len(h.keys) <= n {
+		h.keys = append(h.keys, newKey(h.t))
+	}
+	id := fmt.Sprintf("00000000-0000-4000-8000-%012d", len(h.past)/80+h.rng.IntN(4))
+	name := fmt.Sprintf("%c.%s", 'a'+h.rng.IntN(2), suffix)
+	at := fmt.Sprint(n, id, name)
+	if h.ders[at] == nil {
+		h.ders[at] = h.chain.function(h.keys[n], suffix, id, name)
+	}
+	return publishAs("nf", h.ders[at])
 }
 
 func (h *history) tx() []byte {
@@ -152,7 +176,7 @@ func TestStateEquality(t *testing.T) {
 }
 
 func equality(t *testing.T, seed uint64, blocks int) {
-	h := &history{chain: start(t, 4, ledgertest.Quotas{Day: 60, Total: 2000}, nil), rng: rand.New(rand.NewPCG(seed, 1)), ders: map[string][]byte{}}
+	h := &history{chain: start(t, 4, ledgertest.Quotas{Day: 60, Total: 2000}, granted), rng: rand.New(rand.NewPCG(seed, 1)), ders: map[string][]byte{}}
 	executed, folded, unfiltered := newReplica(), newReplica(), newReplica()
 	state.MayHaveAll(unfiltered.head)
 	seen := map[reason.Code]int{}
@@ -260,7 +284,7 @@ func equality(t *testing.T, seed uint64, blocks int) {
 	}
 	same()
 	for _, c := range []reason.Code{0, 1, 2, reason.Replayed, reason.Expired, reason.ExpiryTooFar, reason.WrongChannel, reason.NotAuthenticated,
-		reason.NotAuthorised, reason.AlreadyRevoked} {
+		reason.NotAuthorised, reason.AlreadyRevoked, reason.InstanceOfAnother, reason.InstanceHasAnotherName} {
 		if seen[c] == 0 {
 			t.Errorf("no random transaction was answered %s; the histories are too tame", c)
 		}

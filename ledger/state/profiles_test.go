@@ -27,7 +27,8 @@ func granted(f *ledger.Founding) {
 		f.LineKeys[i].Profiles = ids
 	}
 	f.Namespaces = append(f.Namespaces,
-		ledger.FoundingNamespace{Owner: "acme-cells", Type: ledger.NamespaceHardware, Value: "1.3.6.1.4.1.32473.1"})
+		ledger.FoundingNamespace{Owner: "acme-cells", Type: ledger.NamespaceHardware, Value: "1.3.6.1.4.1.32473.1"},
+		ledger.FoundingNamespace{Owner: "acme-cells", Type: ledger.NamespacePLMN, Value: "234015"})
 }
 
 // issued is a certificate of a profile, made now.
@@ -58,6 +59,7 @@ func TestProfilesNeedTheirRuleVersion(t *testing.T) {
 		der := x.issued(name, newKey(t), serial)
 		expect(t, x.one(publishAs(name, der), "acme-cells/line"), reason.ProfileNotGranted)
 	}
+	expect(t, x.one(publishAs("nf", x.function(newKey(t), dns, amf1, "amf1."+dns)), "acme-cells/line"), reason.ProfileNotGranted)
 	expect(t, x.one(ledgertest.Publish(x.c.Device("ACME-1", dns, 0)), "acme-cells/line"), reason.Accepted)
 	// Under rule version 2 a grant is still needed.
 	x = start(t, 1, plenty, nil)

@@ -31,15 +31,19 @@ func (j *judge) publish(tx *ledger.Parsed, p *ledger.Publish, x *Examined, at ui
 	if no := alreadyPublished(known, cert, line.Owner); no != nil {
 		return no, nil
 	}
-	if no := j.profile(p, cert, org); no != nil {
+	prof, no := j.profile(p, cert, org)
+	if no != nil {
 		return no, nil
 	}
-	namespaces, refusal := s.registry.ownNames(line.Line, cert)
+	namespaces, refusal := s.registry.ownNames(line.Line, prof, cert)
 	if refusal != nil {
 		return refuse(refusal), nil
 	}
+	if no, err := j.instance(line.Owner, prof, cert); no != nil || err != nil {
+		return no, err
+	}
 	voucher := tx.Tx.Signers[0]
-	device := ledger.Device(line.Owner, ledger.DeviceSerial, cert.DeviceSerial)
+	device := device(line.Owner, prof, cert)
 	if no, err := j.unique(known, device); no != nil || err != nil {
 		return no, err
 	}
@@ -84,15 +88,15 @@ func (j *judge) publisher(tx *ledger.Parsed, p *ledger.Publish) (*ledger.Registe
 }
 
 // profile checks the certificate against the profile it is submitted under.
-func (j *judge) profile(p *ledger.Publish, cert *profile.Certificate, org *ledger.OrgRecord) *outcome {
+func (j *judge) profile(p *ledger.Publish, cert *profile.Certificate, org *ledger.OrgRecord) (*profile.Profile, *outcome) {
 	prof, ok := knownProfile(p.Profile, j.fold.st.channel.Rules)
 	if !ok {
-		return refuse(reason.New(reason.ProfileNotGranted, "%d is not known", p.Profile))
+		return nil, refuse(reason.New(reason.ProfileNotGranted, "%d is not known", p.Profile))
 	}
 	if err := prof.Check(cert, uint64(j.header.Time), profile.Grant{LegacyRSA2048: org.LegacyRSA}); err != nil {
-		return refuseError(err)
+		return nil, refuseError(err)
 	}
-	return nil
+	return prof, nil
 }
 
 // knownProfile finds a profile among those of a rule version: what a newer one brought does not exist yet.

@@ -66,9 +66,9 @@ func (r *registry) governors(signers []ledger.Hash) uint64 {
 // maxNamespaces is the most namespaces that one publication may draw its names from.
 const maxNamespaces = 8
 
-// ownNames finds the namespaces that entitle a line key to a certificate's device serial, DNS names and hardware type.
-func (r *registry) ownNames(line *ledger.LineKey, cert *profile.Certificate) ([]ledger.OrgID, *reason.Error) {
-	serial := cert.DeviceSerial
+// ownNames finds the namespaces that entitle a line key to what a certificate claims: device serial, DNS names, home
+// domain, hardware type.
+func (r *registry) ownNames(line *ledger.LineKey, prof *profile.Profile, cert *profile.Certificate) ([]ledger.OrgID, *reason.Error) {
 	var used []ledger.OrgID
 	claim := func(kind uint64, covers func(value string) bool) bool {
 		for _, id := range line.Namespaces {
@@ -83,16 +83,25 @@ func (r *registry) ownNames(line *ledger.LineKey, cert *profile.Certificate) ([]
 		}
 		return false
 	}
-	if !claim(ledger.NamespaceSerial, func(v string) bool { return strings.HasPrefix(serial, v) }) {
-		return nil, reason.New(reason.SerialNotOwned, "%q", serial)
+	if serial := cert.DeviceSerial; prof.DeviceSerial || serial != "" {
+		if !claim(ledger.NamespaceSerial, func(v string) bool { return strings.HasPrefix(serial, v) }) {
+			return nil, reason.New(reason.SerialNotOwned, "%q", serial)
+		}
+		if len(line.Ranges) > 0 && !slices.ContainsFunc(line.Ranges, func(g ledger.Range) bool { return inRange(serial, g) }) {
+			return nil, reason.New(reason.SerialOutOfRange, "%q", serial)
+		}
 	}
-	if len(line.Ranges) > 0 && !slices.ContainsFunc(line.Ranges, func(g ledger.Range) bool { return inRange(serial, g) }) {
-		return nil, reason.New(reason.SerialOutOfRange, "%q", serial)
+	ownDNS := func(name string) bool {
+		return claim(ledger.NamespaceDNS, func(v string) bool { return withinDNS(name, v) }) ||
+			claim(ledger.NamespacePLMN, func(v string) bool { return withinDNS(name, plmnDomain(v)) })
 	}
 	for _, name := range cert.DNSNames {
-		if !claim(ledger.NamespaceDNS, func(v string) bool { return withinDNS(name, v) }) {
+		if !ownDNS(name) {
 			return nil, reason.New(reason.NameNotOwned, "%q", name)
 		}
+	}
+	if prof.HomeDomain && !ownDNS(cert.HomeDomainName()) {
+		return nil, reason.New(reason.NameNotOwned, "home domain %q", cert.HomeDomainName())
 	}
 	if hwType, ok := cert.HardwareType(); ok {
 		if !claim(ledger.NamespaceHardware, func(v string) bool { return withinArc(hwType.String(), v) }) {
@@ -103,6 +112,12 @@ func (r *registry) ownNames(line *ledger.LineKey, cert *profile.Certificate) ([]
 		return nil, reason.New(reason.NameNotOwned, "names of %d namespaces, at most %d", len(used), maxNamespaces)
 	}
 	return used, nil
+}
+
+// plmnDomain is the domain of a PLMN of six digits, MCC and padded MNC (3GPP TS 23.003 clause 28.2): the names below it
+// are the operator's, though it owns no part of the DNS there.
+func plmnDomain(plmn string) string {
+	return "mnc" + plmn[3:] + ".mcc" + plmn[:3] + ".3gppnetwork.org"
 }
 
 // inRange reports whether a serial is the prefix followed by a decimal number within the range. Leading zeros
