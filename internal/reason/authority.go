@@ -47,7 +47,7 @@ var authority = []Reason{
 	{ProfileNotGranted, "profile-not-granted", "The organisation or its line key may not publish this profile."},
 	{SerialNotOwned, "serial-not-owned", "The device serial is in no serial namespace of this organisation and line key."},
 	{SerialOutOfRange, "serial-out-of-range", "The device serial is outside the ranges granted to this line key."},
-	{NameNotOwned, "name-not-owned", "A DNS name, or a home domain, is in no namespace of this organisation and line key."},
+	{NameNotOwned, "name-not-owned", "A DNS name is in no namespace of this organisation and line key."},
 	{QuotaDay, "quota-day", "The daily quota is used up; try again tomorrow (UTC)."},
 	{QuotaTotal, "quota-total", "The total quota is used up; the organisation's grant must be changed."},
 	{LegacyKeyNotGranted, "legacy-key-not-granted", "RSA 2048 is accepted only where the organisation's grant says legacy."},
