@@ -139,6 +139,7 @@ func (s sample) peers(t *testing.T, dir string, c *profile.Certificate) {
 		judged(t, true, dir, "pki", "--verify", "--in", "cert.pem", "--cacert", "cert.pem")
 	}
 	s.handshakes(t, dir, may(profile.EKUServerAuth))
+	s.clients(t, dir, may(profile.EKUClientAuth))
 }
 
 // handshakes lets stock clients connect to a server with the certificate, which is their only anchor of trust. (certtool

@@ -67,6 +67,7 @@ type Quotas struct{ Day, Total uint64 }
 
 // Founding describes the consortium, for tests that spoil it before founding.
 func (c *Consortium) Founding(members int, q Quotas) (*ledger.Founding, []ledger.Signer) {
+	// Rule version 1, because the vectors that others verify by are of it; tests of newer rules set theirs.
 	f := &ledger.Founding{Consortium: "test.example", Channel: "main", Rules: 1, Quorum: uint64(2*members/3 + 1), Time: ledger.MillisOf(Start)}
 	binary.BigEndian.PutUint64(f.Nonce[:], c.Seed)
 	org := func(name string, roles uint64, admins int, m uint64) {
