@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/quorate-pki/quorate/ca/profile"
 	"github.com/quorate-pki/quorate/internal/reason"
 )
 
@@ -49,5 +50,22 @@ func TestPageRefusals(t *testing.T) {
 	}
 	if legacy := fmt.Sprintf("%d `%s`", reason.LegacyKeyNotGranted, reason.LegacyKeyNotGranted); !strings.Contains(table, legacy) {
 		t.Errorf("the page lacks %s", legacy)
+	}
+}
+
+// TestPageProfiles holds the page's table of profiles to the table of profiles.
+func TestPageProfiles(t *testing.T) {
+	var got, want []string
+	for _, row := range regexp.MustCompile(`(?m)^\| (\d+) \| \[([a-z-]+)\]\(#([a-z-]+)\) \| .+ \| (\d+) \|$`).FindAllStringSubmatch(readPage(t), -1) {
+		got = append(got, strings.Join(row[1:], " "))
+		if !strings.Contains(readPage(t), "\n## "+row[2]+"\n") {
+			t.Errorf("no section about %s", row[2])
+		}
+	}
+	for _, p := range profile.All() {
+		want = append(want, fmt.Sprintf("%d %s %s %d", p.ID, p.Name, p.Name, p.Since))
+	}
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("the page has\n%s\nthe table has\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
