@@ -66,7 +66,7 @@ var bugs = []bug{
 		[]edit{{"\"mnc\" + plmn[3:] + \".mcc\" + plmn[:3] + \".3gppnetwork.org\"", "\"mcc\" + plmn[:3] + \".3gppnetwork.org\""}}, "ledger/state", "TestInstances"},
 	{"two-forms-of-an-id", "an instance id has one form", "ca/profile/instance.go",
 		[]edit{{"id.String() == s && ", ""}}, "ca/profile", "TestRows/nf"},
-	{"types-in-any-order", "nfTypes ascend", "ca/profile/instance.go",
+	{"types-in-any-order", "nfTypes ascend", "ca/profile/nftypes.go",
 		[]edit{{"case i > 0 && t <= types[i-1]:", "case i > 0 && t == types[i-1]:"}}, "ca/profile", "TestRows/nf"},
 	{"read-in-parse", "rule version 1 stays what it was", "ca/profile/extensions.go",
 		[]edit{{"		c.nfTypes, c.nfTypesCritical = value.rest, critical\n		value.rest = nil\n",
