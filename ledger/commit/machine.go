@@ -60,8 +60,12 @@ func New(cfg Config) (*Machine, error) {
 		m.votes.count(v)
 	}
 	for name, v := range cfg.Seen.newest {
-		if name != cfg.Self {
-			m.votes.see(v)
+		if name == cfg.Self {
+			continue
+		}
+		m.votes.see(v)
+		if v.Size > cp.Size {
+			m.votes.keepEarly(v) // it counts when this machine is there
 		}
 	}
 	if mem := cfg.Memory; mem != nil && mem.Size == cp.Size {

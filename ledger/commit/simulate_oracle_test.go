@@ -20,6 +20,7 @@ type oracle struct {
 	known map[string]bool      // the signatures seen
 	roots map[uint64]ledger.Hash
 	final []uint64        // by member: the height that was durable
+	least []uint64        // by member: it signs no smaller tree, since it was wiped
 	notes map[uint64]bool // sizes with a note that the policy itself accepted
 	shown []shown         // by member: what it published last since it started
 }
@@ -32,7 +33,7 @@ type shown struct {
 
 func newOracle(w *sim) *oracle {
 	o := &oracle{w: w, made: maps.Clone(w.h.made), last: make([]*commit.Signed, w.h.n), known: map[string]bool{}, roots: map[uint64]ledger.Hash{},
-		final: make([]uint64, w.h.n), notes: map[uint64]bool{}, shown: make([]shown, w.h.n)}
+		final: make([]uint64, w.h.n), least: make([]uint64, w.h.n), notes: map[uint64]bool{}, shown: make([]shown, w.h.n)}
 	for i, d := range w.h.disks[w.from] {
 		o.last[i], o.final[i] = d.memory, d.height
 		if d.memory != nil {
@@ -65,6 +66,9 @@ func (o *oracle) signed(m *simMember, s commit.Signed) {
 	if l := o.last[m.id]; l != nil && !m.rolled && (s.Size < l.Size || s.Time < l.Time || s.Height < l.Height) {
 		o.fail("%s signed size %d at time %d after size %d at time %d", name(m.id), s.Size, s.Time, l.Size, l.Time)
 	}
+	if s.Size < o.least[m.id] {
+		o.fail("%s was wiped, and signed size %d where others have size %d final", name(m.id), s.Size, o.least[m.id])
+	}
 	o.last[m.id] = &s
 }
 
@@ -95,8 +99,24 @@ func (o *oracle) started(m *simMember) {
 	o.shown[m.id] = shown{}
 }
 
+// wiped: what a member had on its disk is gone. It may sign again what it signed before, and never anything else.
+func (o *oracle) wiped(m *simMember) {
+	o.last[m.id], o.final[m.id], o.shown[m.id] = nil, 0, shown{}
+}
+
+// recalled: what a wiped member was told of its own signatures binds it, and so does what the others have final.
+func (o *oracle) recalled(m *simMember, newest *commit.Signed, least uint64) {
+	o.last[m.id], o.least[m.id] = newest, least
+}
+
 // asked sees an output before it is performed, at the time of the step that made it.
 func (o *oracle) asked(m *simMember, out commit.Output) {
+	switch out.(type) {
+	case commit.Sign, commit.Release, commit.Finalise, commit.Refresh:
+		if why := m.m.Divergence(); why != nil {
+			o.fail("%s is to do %T, diverged: %v", name(m.id), out, why)
+		}
+	}
 	switch x := out.(type) {
 	case commit.Sign:
 		if h := x.Statement.Height; h > uint64(o.w.to) || o.w.h.channel[h].Time > m.clock()+ledger.MaxTimeAhead {
@@ -228,5 +248,5 @@ var reached = []string{
 	"finals durable and not told", "starts with a memory ahead", "early cosignatures", "blocks ahead of the clock", "refreshed",
 	"blocks without effect", "conflicts", "signatures", "finalised", "dropped",
 	"doubled", "partitions", "clocks set", "lies", "echoes",
-	"rollbacks", "rolled back, and went on", "rolled back, and diverged", "final before healing", "final in the end",
+	"rollbacks", "catches up", "catches up between what it executed", "wiped", "rejoins", "rolled back, and went on", "rolled back, and diverged", "final before healing", "final in the end",
 }

@@ -12,9 +12,9 @@ import (
 
 // faults are how often, in a thousand steps or chances, each kind happens in a schedule. Zero: never.
 type faults struct {
-	drop, double, echo, crash, part, clock, lie, again, roll int
-	together                                                 bool // a member performs all before it takes more, as ledger/node does
-	side                                                     int  // of a member that the schedule treats worst; -1 none
+	drop, double, echo, crash, part, clock, lie, again, roll, catch, wipe int
+	together                                                              bool // a member performs all before it takes more, as ledger/node does
+	side                                                                  int  // of a member that the schedule treats worst; -1 none
 }
 
 // draw chooses the kinds of a schedule: each is there or not, so that some schedules have one kind alone.
@@ -30,8 +30,15 @@ func draw(rng *rand.Rand) faults {
 	if rng.IntN(12) == 0 {
 		f.drop, f.crash, f.part, f.clock = 0, 0, 0, 0
 	}
-	if rng.IntN(8) == 0 {
+	switch rng.IntN(8) {
+	case 0:
 		f.roll = 1 + rng.IntN(40)
+	case 1:
+		// Nobody brings a member its own signatures but when it asks for them.
+		f.wipe, f.echo = 1+rng.IntN(40), 0
+	}
+	if rng.IntN(2) == 0 {
+		f.catch = 1 + rng.IntN(40)
 	}
 	return f
 }
@@ -63,7 +70,7 @@ func runSchedule(seed uint64, b bug, s stats, report func(string, ...any)) error
 	f := draw(rng)
 	w.log("%d members, heights %d to %d, %+v", n, w.from, w.to, f)
 	w.choose(f)
-	w.lossless = f.drop+f.crash+f.part+f.clock+f.roll == 0
+	w.lossless = f.drop+f.crash+f.part+f.clock+f.roll+f.wipe+f.catch == 0
 	w.begin()
 	s["schedules"]++
 	snapshot := w.rng.IntN(200)
@@ -91,10 +98,10 @@ func runSchedule(seed uint64, b bug, s stats, report func(string, ...any)) error
 	return w.oracle.err
 }
 
-// choose says who is at fault: at most as many as the quorum leaves out, one whose disk is set back among them.
+// choose says who is at fault: at most as many as the quorum leaves out, one whose disk is set back or lost among them.
 func (w *sim) choose(f faults) {
 	at := w.h.n - w.h.policy.Quorum
-	if f.roll > 0 {
+	if f.roll+f.wipe > 0 {
 		at--
 	}
 	if f.lie == 0 {
@@ -210,6 +217,12 @@ func (w *sim) trouble(f faults, step, snapshot int) {
 	}
 	if w.chance(f.lie) {
 		w.lie()
+	}
+	if w.chance(f.catch) {
+		w.any().catchUp()
+	}
+	if w.chance(f.wipe) && !w.lost {
+		w.any().wipe() // once
 	}
 	if f.roll > 0 {
 		w.roll(f, step, snapshot)

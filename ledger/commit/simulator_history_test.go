@@ -33,6 +33,7 @@ type history struct {
 	roots     map[uint64]ledger.Hash  // by size
 	disks     [][]disk                // by height, member: final there, and its signature the newest this member gave
 	sums      []ledger.Hash           // by height: of the records folded from the leaves
+	leaves    [][][]byte              // by height: of the block
 	made      map[string]statement    // the signatures in disks
 }
 
@@ -94,7 +95,7 @@ func newHistory(n int) (*history, error) {
 		if head.Root() != leaves.Root() || fold.Root() != leaves.Root() || executed.Sum() != folded.Sum() {
 			return nil, fmt.Errorf("height %d: executing and folding do not give the same", height)
 		}
-		h.sums = append(h.sums, folded.Sum())
+		h.sums, h.leaves = append(h.sums, folded.Sum()), append(h.leaves, x.Leaves)
 		h.add(b, head, folded, leaves)
 		w.executed(x)
 		if height == historyLength {

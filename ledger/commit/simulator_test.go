@@ -25,6 +25,7 @@ type sim struct {
 	oracle   *oracle
 	stats    stats
 	bug      bug
+	lost     bool // a member's disk was, in this schedule
 	lossless bool // in this schedule no message is lost, nobody crashes, and clocks are right
 	log      func(format string, args ...any)
 }
@@ -47,6 +48,7 @@ type simMember struct {
 	skew      int64           // of its clock, ms
 	byzantine bool
 	rolled    bool // its disk was set back: at fault from then on
+	wiped     bool // its disk was lost, and it has signed nothing since
 	synced    disk // for bugs
 }
 
@@ -64,12 +66,15 @@ const (
 	loseRecord               // a final height lacks a record on disk
 	ownTime                  // signs with its clock's time, not the statement's
 	twoCopies                // the key is in use twice: the second copy signs what it wants
+	forgetAbove              // catches up, and forgets the blocks above that it had executed
+	recallNothing            // lost its disk, and signs as if it never had signed
 	bugs                     // how many
 )
 
 func (b bug) String() string {
 	return []string{"none", "release before memory", "forget the memory", "final in memory only", "remembered though lost", "publish unverified",
-		"skip blocks", "lose a record", "own time", "two copies"}[b]
+		"skip blocks", "lose a record", "own time", "two copies",
+		"forget above", "recall nothing"}[b]
 }
 
 func newSim(h *history, rng *rand.Rand, from, to int, s stats) *sim {
@@ -143,8 +148,15 @@ func (m *simMember) restart() {
 		w.oracle.fail("%s does not load height %d: %v", name(m.id), m.disk.height, err)
 		return
 	}
-	m.m, err = commit.New(commit.Config{Final: st, Cosigners: m.disk.cosigners, Policy: w.h.policy, Self: w.h.names[m.id],
-		Memory: m.disk.memory, Facts: w.h.facts})
+	cfg := commit.Config{Final: st, Cosigners: m.disk.cosigners, Policy: w.h.policy, Self: w.h.names[m.id], Memory: m.disk.memory, Facts: w.h.facts}
+	if m.wiped {
+		var ok bool
+		if cfg.Memory, cfg.Least, ok = m.recall(); !ok {
+			return // it starts when enough peers answer
+		}
+		w.stats["rejoins"]++
+	}
+	m.m, err = commit.New(cfg)
 	if err != nil {
 		m.m = nil
 		w.oracle.fail("%s does not start: %v", name(m.id), err)
@@ -251,7 +263,7 @@ func (m *simMember) sign(st commit.Statement, c cut) {
 		return // nobody saw it
 	}
 	if w.bug != rememberedThoughLost || w.rng.IntN(2) == 0 {
-		m.disk.memory = &s
+		m.disk.memory, m.wiped = &s, false
 		w.oracle.signed(m, s)
 	}
 	if w.bug == twoCopies && w.rng.IntN(8) == 0 {
@@ -366,9 +378,11 @@ func (w *sim) heal() {
 	}
 	w.now = max(w.now, w.h.channel[w.to].Time)
 	clear(w.side)
-	for _, m := range w.members {
-		m.skew = 0
-		m.restart()
+	for range 2 { // who was wiped needs the others up
+		for _, m := range w.members {
+			m.skew = 0
+			m.restart()
+		}
 	}
 	w.settle()
 	if w.lossless && w.oracle.err == nil && slices.ContainsFunc(w.members, func(m *simMember) bool { return !m.finished() }) {
