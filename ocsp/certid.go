@@ -139,6 +139,9 @@ func oidOfHash(hash crypto.Hash) string {
 	return ""
 }
 
+// maxHash is the longest hash of a CertID, in octets: SHA-384's.
+const maxHash = 48
+
 func digest(hash crypto.Hash, b []byte) []byte {
 	h := hash.New()
 	h.Write(b)

@@ -76,10 +76,19 @@ func keyIdentifier(public crypto.PublicKey) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encoding the public key: %w", err)
 	}
-	var bits []byte
-	if spki := cryptobyte.String(der); !readKeyBits(&spki, &bits) {
-		return nil, errors.New("the public key is not a SubjectPublicKeyInfo")
+	bits, err := keyBits(der)
+	if err != nil {
+		return nil, err
 	}
 	sum := sha1.Sum(bits)
 	return sum[:], nil
+}
+
+// keyBits are the bits of the key in a SubjectPublicKeyInfo.
+func keyBits(spki []byte) ([]byte, error) {
+	var bits []byte
+	if s := cryptobyte.String(spki); !readKeyBits(&s, &bits) || !s.Empty() {
+		return nil, errors.New("the public key is not a SubjectPublicKeyInfo")
+	}
+	return bits, nil
 }

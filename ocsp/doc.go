@@ -8,10 +8,12 @@
 // were asked. What is parsed is strict DER: every accepted request re-encodes to its own bytes.
 //
 // What a request is answered with, when it is not answered with statuses:
-//   - malformedRequest: the bytes do not follow the syntax (RFC 6960 section 4.1.1, RFC 9654 for the nonce);
-//   - unauthorized: the syntax is right but this responder cannot answer with authority (RFC 5019 section
-//     2.2.3): a hash algorithm other than SHA-1, SHA-256 or SHA-384, an unknown critical extension, too many
-//     certificates at once. A signed "unknown" would be a statement about a certificate we could not look up;
+//   - malformedRequest: the bytes do not follow the syntax (RFC 6960 section 4.1.1, RFC 9654 for the nonce), or
+//     ask for what is not known here: a hash algorithm other than SHA-1, SHA-256 or SHA-384, an unknown critical
+//     extension, too many certificates at once. A signed "unknown" would be a statement about a certificate we
+//     could not look up;
+//   - unauthorized: the issuer is a registered CA that gave this node no valid responder certificate, so it cannot
+//     answer with authority (RFC 5019 section 2.2.3). Nothing else is answered so;
 //   - tryLater: the state is too old, see Config.Staleness;
 //   - internalError: the source failed or contradicts its contract.
 //

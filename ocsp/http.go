@@ -154,7 +154,9 @@ func (r *Responder) entityTag(data responseData) (string, error) {
 		return "", fmt.Errorf("encoding for an entity tag: %w", err)
 	}
 	h := sha256.New()
-	h.Write(r.signer.certificate.Raw) // delimits itself, being DER
+	for _, cert := range data.certificates {
+		h.Write(cert.Raw) // delimits itself, being DER
+	}
 	h.Write(responses)
 	return `W/"` + hex.EncodeToString(h.Sum(nil)[:16]) + `"`, nil
 }

@@ -114,11 +114,11 @@ func TestErrorsOverHTTP(t *testing.T) {
 		{"GET base64 with loose bits", "GET", "/ocsp/MEN=", nil, malformedRequest},
 		{"GET padding only", "GET", "/ocsp/====", nil, malformedRequest},
 		{"GET too long", "GET", "/ocsp/" + strings.Repeat("A", 30_000), nil, malformedRequest},
-		{"GET too many", "GET", "/ocsp/" + base64.StdEncoding.EncodeToString(newRequest(t, nil, repeat(id, 4)...)), nil, unauthorized},
+		{"GET too many", "GET", "/ocsp/" + base64.StdEncoding.EncodeToString(newRequest(t, nil, repeat(id, 4)...)), nil, malformedRequest},
 		{"POST nothing", "POST", "/ocsp", nil, malformedRequest},
 		{"POST too long", "POST", "/ocsp", make([]byte, MaxRequestSize+1), malformedRequest},
 		{"POST with a tail", "POST", "/ocsp", append(bytes.Clone(good), 0), malformedRequest},
-		{"POST too many", "POST", "/ocsp", newRequest(t, nil, repeat(id, 4)...), unauthorized},
+		{"POST too many", "POST", "/ocsp", newRequest(t, nil, repeat(id, 4)...), malformedRequest},
 	}
 	r := responder(t, source, func(c *Config) { c.Prefix, c.MaxRequests = "/ocsp", 3 })
 	for _, tt := range tests {
@@ -267,7 +267,7 @@ func TestResponderPEM(t *testing.T) {
 	r := responder(t, newLedger(t, time.Now()), func(c *Config) { c.Prefix = "/ocsp" })
 	resp := ask(r, "GET", "/ocsp/responder.pem", nil, nil)
 	block, rest := pem.Decode(readAll(t, resp))
-	if block == nil || len(rest) != 0 || !bytes.Equal(block.Bytes, r.signer.certificate.Raw) || resp.Header.Get("Content-Type") != pemType {
+	if block == nil || len(rest) != 0 || !bytes.Equal(block.Bytes, r.own.Raw) || resp.Header.Get("Content-Type") != pemType {
 		t.Errorf("%s %v", resp.Status, resp.Header)
 	}
 	if _, err := x509.ParseCertificate(block.Bytes); err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"crypto/x509"
 	"encoding/base64"
 	"net/http/httptest"
 	"net/url"
@@ -185,7 +186,7 @@ func TestPeerOpenSSLErrors(t *testing.T) {
 	c := s.certs[0]
 	args := []string{"ocsp", "-url", s.url, "-VAfile", s.signer, "-issuer", c.file, "-cert", c.file}
 	if out, code := run(t, openssl, "ocsp", "-url", s.url, "-VAfile", s.signer, "-sha512", "-issuer", c.file, "-cert", c.file); code == 0 ||
-		!strings.Contains(out, "Responder Error: unauthorized (6)") {
+		!strings.Contains(out, "Responder Error: malformedrequest (1)") {
 		t.Errorf("SHA-512: exit %d\n%s", code, out)
 	}
 	stranger := writePEM(t, "stranger.pem", responderCertificate(t, newP256(t)))
@@ -206,12 +207,12 @@ func TestPeerOpenSSLReadsExtendedRevoke(t *testing.T) {
 	openssl := tool(t, "openssl")
 	key := newP256(t)
 	cert := responderCertificate(t, key)
-	signer, err := newSigner(key, cert)
+	signer, err := newSigner(key)
 	if err != nil {
 		t.Fatal(err)
 	}
 	id, now := certID(t, crypto.SHA1, device(t, "d", 1)), time.Now()
-	der, err := signer.sign(responseData{keyHash: signer.keyHash, producedAt: now, responses: []singleResponse{
+	der, err := signer.sign(responseData{keyHash: signer.keyHash, producedAt: now, certificates: []*x509.Certificate{parseX509(t, cert)}, responses: []singleResponse{
 		{certID: id.Raw, status: statusNonIssued, thisUpdate: now, nextUpdate: now.Add(time.Minute)},
 	}})
 	if err != nil {
@@ -291,5 +292,27 @@ func TestPeerCurl(t *testing.T) {
 	out, code := run(t, curl, "-sS", s.url+"/responder.pem")
 	if pinned, err := os.ReadFile(s.signer); err != nil || code != 0 || !bytes.Equal([]byte(out), pinned) {
 		t.Errorf("responder.pem: exit %d %v\n%s", code, err, out)
+	}
+}
+
+// TestPeersDelegated: stock clients that trust nothing but the CA accept answers about its certificates.
+func TestPeersDelegated(t *testing.T) {
+	openssl, ocsptool := tool(t, "openssl"), tool(t, "ocsptool")
+	source, key, ca := newLedger(t, time.Now().Add(-20*time.Second)), newP256(t), newCA(t, "operator")
+	cert := ca.issue(t, "gateway", 5, &newP256(t).PublicKey, nil)
+	source.standings[indexKey(ca.id(t, crypto.SHA1, cert))] = Standing{Known: true, State: Good}
+	server := httptest.NewServer(responder(t, source, func(c *Config) {
+		c.Key, c.Certificate = key, responderCertificate(t, key)
+		c.Issuers = []Issuer{{Certificate: ca.der, Responder: ca.delegate(t, &key.PublicKey, nil)}}
+	}))
+	defer server.Close()
+	caFile, file := writePEM(t, "ca.pem", ca.der), writePEM(t, "cert.pem", cert)
+	out, code := run(t, openssl, "ocsp", "-url", server.URL, "-CAfile", caFile, "-issuer", caFile, "-cert", file)
+	if code != 0 || !strings.Contains(out, "Response verify OK") || !strings.Contains(out, file+": good") {
+		t.Errorf("openssl: exit %d\n%s", code, out)
+	}
+	out, code = run(t, ocsptool, "--ask="+server.URL, "--load-cert", file, "--load-issuer", caFile, "--load-trust", caFile)
+	if code != 0 || !strings.Contains(out, "Verifying OCSP Response: Success") || !strings.Contains(out, "Certificate Status: good") {
+		t.Errorf("ocsptool: exit %d\n%s", code, out)
 	}
 }

@@ -21,8 +21,8 @@ var (
 	// ErrMalformed says that the bytes do not follow the request syntax: answer malformedRequest. Sending the
 	// same bytes again is pointless, here and elsewhere.
 	ErrMalformed = errors.New("malformed OCSP request")
-	// ErrUnsupported says that the request is well formed but asks for what this package cannot answer with
-	// authority: answer unauthorized. Another responder might know more.
+	// ErrUnsupported says that the request is well formed but asks for what this package does not know: answer
+	// malformedRequest, too. RFC 6960 has no status of its own for it. Another responder might know more.
 	ErrUnsupported = errors.New("unsupported OCSP request")
 )
 
@@ -180,7 +180,7 @@ func (r *Request) readNonce() error {
 	return nil
 }
 
-// supported refuses what is well formed but cannot be answered with authority.
+// supported refuses what is well formed but not known here.
 func (r *Request) supported() error {
 	for i, id := range r.Certs {
 		if id.Hash == 0 {

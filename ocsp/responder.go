@@ -3,12 +3,14 @@ package ocsp
 import (
 	"context"
 	"crypto"
+	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
 	"path"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -35,9 +37,13 @@ type Config struct {
 	Key crypto.Signer
 
 	// Certificate is the DER of the certificate for Key. It is sent with each answer and must have the
-	// OCSPSigning extended key usage. Relying parties either trust it by configuration (see
-	// SelfSignedResponder) or accept it because the CA of the certificate they ask about issued it.
+	// OCSPSigning extended key usage. Relying parties trust it by configuration (see SelfSignedResponder): it goes
+	// with answers about self-issued certificates, and about issuers that nobody registered.
 	Certificate []byte
+
+	// Issuers are the registered CAs, with what each gave this node. Their certificates' answers carry it instead,
+	// so that stock clients accept them with no configuration. Default: none.
+	Issuers []Issuer
 
 	// Staleness is the age of the state from which on the answer is tryLater; answers are valid until their
 	// state is that old (nextUpdate = thisUpdate + Staleness). Default 15 minutes, at least 1 minute, as members
@@ -45,7 +51,7 @@ type Config struct {
 	// from before a revocation; and with a long one a node that is cut off goes on answering.
 	Staleness time.Duration
 
-	// MaxRequests is the most certificates that one request may ask about; more is answered unauthorized.
+	// MaxRequests is the most certificates that one request may ask about; more is answered malformedRequest.
 	// Default 100. Every one costs a Source.Status.
 	MaxRequests int
 
@@ -67,7 +73,9 @@ type Config struct {
 type Responder struct {
 	source      Source
 	signer      *signer
-	certificate []byte // PEM
+	own         *x509.Certificate // for what no registered CA issued
+	authorities authorities
+	certificate []byte // own, in PEM
 	staleness   time.Duration
 	maxRequests int
 	prefix      string
@@ -105,18 +113,28 @@ func New(cfg Config) (*Responder, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	s, err := newSigner(cfg.Key, cfg.Certificate)
+	s, err := newSigner(cfg.Key)
 	if err != nil {
 		return nil, fmt.Errorf("making an OCSP responder: %w", err)
 	}
-	if now := cfg.Now(); now.Before(s.certificate.NotBefore) || now.After(s.certificate.NotAfter) {
+	own, err := s.certificate(cfg.Certificate)
+	if err != nil {
+		return nil, fmt.Errorf("making an OCSP responder: %w", err)
+	}
+	registered, err := newAuthorities(cfg.Issuers, s)
+	if err != nil {
+		return nil, fmt.Errorf("making an OCSP responder: %w", err)
+	}
+	if now := cfg.Now(); now.Before(own.NotBefore) || now.After(own.NotAfter) {
 		// Not an error: who pins the certificate may not look at its dates, and the node has other work.
 		cfg.Log.Warn("the OCSP responder certificate is outside its validity period: most clients will refuse its answers",
-			"notBefore", s.certificate.NotBefore, "notAfter", s.certificate.NotAfter)
+			"notBefore", own.NotBefore, "notAfter", own.NotAfter)
 	}
 	return &Responder{
 		source:      cfg.Source,
 		signer:      s,
+		own:         own,
+		authorities: registered,
 		certificate: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cfg.Certificate}),
 		staleness:   cfg.Staleness,
 		maxRequests: cfg.MaxRequests,
@@ -143,6 +161,13 @@ func (r *Responder) judge(ctx context.Context, der []byte) (responseData, error)
 		nonce:      request.Nonce,
 	}
 	for _, id := range request.Certs {
+		cert, err := r.right(id)
+		if err != nil {
+			return responseData{}, err
+		}
+		if !slices.Contains(data.certificates, cert) {
+			data.certificates = append(data.certificates, cert)
+		}
 		standing, err := r.source.Status(ctx, id)
 		if err != nil {
 			return responseData{}, fmt.Errorf("reading a status: %w", err)
@@ -154,6 +179,14 @@ func (r *Responder) judge(ctx context.Context, der []byte) (responseData, error)
 		data.responses = append(data.responses, single)
 	}
 	return data, nil
+}
+
+// right returns the certificate that shows by what right the answer about id is given.
+func (r *Responder) right(id CertID) (*x509.Certificate, error) {
+	if a := r.authorities.of(id); a != nil {
+		return a.at(r.now())
+	}
+	return r.own, nil
 }
 
 // times returns thisUpdate and producedAt, or errStale.
@@ -229,9 +262,9 @@ func statusOf(err error) responseStatus {
 	switch {
 	case err == nil:
 		return successful
-	case errors.Is(err, ErrMalformed):
+	case errors.Is(err, ErrMalformed), errors.Is(err, ErrUnsupported):
 		return malformedRequest
-	case errors.Is(err, ErrUnsupported):
+	case errors.Is(err, errNoAuthority):
 		return unauthorized
 	case errors.Is(err, errStale):
 		return tryLater

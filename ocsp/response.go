@@ -1,6 +1,7 @@
 package ocsp
 
 import (
+	"crypto/x509"
 	"time"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -87,6 +88,10 @@ type responseData struct {
 	producedAt time.Time
 	responses  []singleResponse
 	nonce      []byte // nil for none
+
+	// certificates go with the answer and are not signed: by what right the key answers, one for each authority, that of
+	// the first certificate asked about first (clients try the first that has the key).
+	certificates []*x509.Certificate
 }
 
 func (d responseData) encode() ([]byte, error) {

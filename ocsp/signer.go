@@ -19,13 +19,11 @@ import (
 // minRSABits is the smallest RSA key that may sign answers.
 const minRSABits = 2048
 
-// signer is a responder's identity: a key and the certificate that goes with its answers. One key may have
-// several, one for each CA that delegates to it.
+// signer is a responder's key. Several certificates may go with it, one for each CA that delegates to it.
 type signer struct {
-	key         crypto.Signer
-	algorithm   algorithm
-	certificate *x509.Certificate
-	keyHash     []byte // SHA-1 of the bits of the public key: ResponderID byKey
+	key       crypto.Signer
+	algorithm algorithm
+	keyHash   []byte // SHA-1 of the bits of the public key: ResponderID byKey
 }
 
 // algorithm is how a kind of key signs.
@@ -35,27 +33,32 @@ type algorithm struct {
 	hash       crypto.Hash // zero: the key signs the message itself
 }
 
-func newSigner(key crypto.Signer, certificate []byte) (*signer, error) {
+func newSigner(key crypto.Signer) (*signer, error) {
 	alg, err := algorithmOf(key.Public())
 	if err != nil {
 		return nil, err
-	}
-	cert, err := x509.ParseCertificate(certificate)
-	if err != nil {
-		return nil, fmt.Errorf("reading the responder certificate: %w", err)
-	}
-	public, ok := cert.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
-	if !ok || !public.Equal(key.Public()) {
-		return nil, errors.New("the responder certificate is for another key")
-	}
-	if !slices.Contains(cert.ExtKeyUsage, x509.ExtKeyUsageOCSPSigning) {
-		return nil, errors.New("the responder certificate has no OCSPSigning extended key usage (RFC 6960 section 4.2.2.2)")
 	}
 	keyHash, err := keyIdentifier(key.Public())
 	if err != nil {
 		return nil, err
 	}
-	return &signer{key: key, algorithm: alg, certificate: cert, keyHash: keyHash}, nil
+	return &signer{key: key, algorithm: alg, keyHash: keyHash}, nil
+}
+
+// certificate reads a certificate that may go with the key's answers.
+func (s *signer) certificate(der []byte) (*x509.Certificate, error) {
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, fmt.Errorf("reading the responder certificate: %w", err)
+	}
+	public, ok := cert.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
+	if !ok || !public.Equal(s.key.Public()) {
+		return nil, errors.New("the responder certificate is for another key")
+	}
+	if !slices.Contains(cert.ExtKeyUsage, x509.ExtKeyUsageOCSPSigning) {
+		return nil, errors.New("the responder certificate has no OCSPSigning extended key usage (RFC 6960 section 4.2.2.2)")
+	}
+	return cert, nil
 }
 
 // algorithmOf says how a key signs: P-256, P-384, Ed25519 or RSA of at least minRSABits.
@@ -103,7 +106,11 @@ func (s *signer) sign(data responseData) ([]byte, error) {
 		})
 		b.AddASN1BitString(signature)
 		b.AddASN1(explicit(0), func(b *cryptobyte.Builder) {
-			b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) { b.AddBytes(s.certificate.Raw) })
+			b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
+				for _, cert := range data.certificates {
+					b.AddBytes(cert.Raw)
+				}
+			})
 		})
 	})
 	basic, err := b.Bytes()
