@@ -48,26 +48,20 @@ func NewCertID(hash crypto.Hash, certificate, issuer []byte) (CertID, error) {
 		Serial:         subject.serial,
 	}
 	// NULL parameters, not absent ones: what deployed clients send and responders index by.
-	id.Raw, err = id.encode(derNull)
-	if err != nil {
-		return CertID{}, fmt.Errorf("making a CertID: %w", err)
-	}
+	id.Raw = id.encode(derNull)
 	return id, nil
 }
 
 // encode writes the CertID from its fields, the algorithm with the given DER parameters ("" for absent).
-func (id CertID) encode(parameters string) ([]byte, error) {
-	var b cryptobyte.Builder
-	b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
-		b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
-			addOID(b, oidOfHash(id.Hash))
-			b.AddBytes([]byte(parameters))
-		})
-		b.AddASN1OctetString(id.IssuerNameHash)
-		b.AddASN1OctetString(id.IssuerKeyHash)
-		b.AddASN1(asn1.INTEGER, func(b *cryptobyte.Builder) { b.AddBytes(id.Serial) })
-	})
-	return b.Bytes()
+func (id CertID) encode(parameters string) []byte {
+	var w writer
+	w.element(tagInteger, id.Serial)
+	w.element(tagOctets, id.IssuerKeyHash)
+	w.element(tagOctets, id.IssuerNameHash)
+	w.algorithm(&algorithm{oid: oidOfHash(id.Hash), parameters: parameters})
+	w.wrap(tagSequence, 0)
+	der, _ := w.written() // only times can fail
+	return der
 }
 
 // readCertID reads one CertID. A hash algorithm we do not have leaves Hash zero, which is the caller's to

@@ -10,7 +10,12 @@ import (
 const (
 	oidBasicResponse  = "\x2b\x06\x01\x05\x05\x07\x30\x01\x01" // id-pkix-ocsp-basic, 1.3.6.1.5.5.7.48.1.1
 	oidNonce          = "\x2b\x06\x01\x05\x05\x07\x30\x01\x02" // id-pkix-ocsp-nonce
+	oidArchiveCutoff  = "\x2b\x06\x01\x05\x05\x07\x30\x01\x06" // id-pkix-ocsp-archive-cutoff
 	oidExtendedRevoke = "\x2b\x06\x01\x05\x05\x07\x30\x01\x09" // id-pkix-ocsp-extended-revoke
+
+	// privateArc is for documentation (RFC 5612), until this project has a number of its own: 1.3.6.1.4.1.32473.
+	privateArc = "\x2b\x06\x01\x04\x01\x81\xfd\x59"
+	oidProofs  = privateArc + "\x01\x01"
 
 	oidSHA1   = "\x2b\x0e\x03\x02\x1a"
 	oidSHA256 = "\x60\x86\x48\x01\x65\x03\x04\x02\x01"
@@ -102,34 +107,10 @@ func readExtensions(s *cryptobyte.String, out *[]extension) bool {
 	return true
 }
 
-// addExtensions writes extensions under the tag [n] EXPLICIT, and nothing when there are none.
-func addExtensions(b *cryptobyte.Builder, n uint8, extensions []extension) {
-	if len(extensions) == 0 {
-		return
-	}
-	b.AddASN1(explicit(n), func(b *cryptobyte.Builder) {
-		b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
-			for _, e := range extensions {
-				b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
-					addOID(b, e.oid)
-					if e.critical {
-						b.AddASN1Boolean(true)
-					}
-					b.AddASN1OctetString(e.value)
-				})
-			}
-		})
-	})
-}
-
-func addOID(b *cryptobyte.Builder, oid string) {
-	b.AddASN1(asn1.OBJECT_IDENTIFIER, func(b *cryptobyte.Builder) { b.AddBytes([]byte(oid)) })
-}
-
 // nonceExtension wraps a nonce: extnValue holds the DER OCTET STRING (RFC 9654 section 2.1).
-func nonceExtension(nonce []byte) (extension, error) {
-	var b cryptobyte.Builder
-	b.AddASN1OctetString(nonce)
-	value, err := b.Bytes()
-	return extension{oid: oidNonce, value: value}, err
+func nonceExtension(nonce []byte) extension {
+	var w writer
+	w.element(tagOctets, nonce)
+	value, _ := w.written() // only times can fail
+	return extension{oid: oidNonce, value: value}
 }

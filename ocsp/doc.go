@@ -14,12 +14,19 @@
 //     could not look up;
 //   - unauthorized: the issuer is a registered CA that gave this node no valid responder certificate, so it cannot
 //     answer with authority (RFC 5019 section 2.2.3). Nothing else is answered so;
-//   - tryLater: the state is too old, see Config.Staleness;
+//   - tryLater: the state is too old (Config.Staleness), or too many unknown certificates are asked about
+//     (Config.UnknownRate), or a status changed while its proof was made;
 //   - internalError: the source failed or contradicts its contract.
 //
 // A signature on a request and the requestor's name are accepted and ignored: status is public, so who asks does
 // not matter, and sigRequired is never used.
 //
-// It must never answer good for what the source does not say is good, never keep a status between requests, and
-// never decide anything: it reads the ledger's final state through Source and says what it read.
+// An answer about one certificate that nobody else's differs from is signed once and kept: until the certificate's
+// status changes, or the answer is a third of its life old and there is something fresher to say. Whether the status
+// changed is read again whenever the ledger's state is another one. A nonce, proofs, several certificates in one request,
+// and unknown make an answer that is signed for one asker.
+//
+// It must never answer good for what the source does not say is good, never give a kept answer without knowing that the
+// state it was read from is still the newest, and never decide anything: it reads the ledger's final state through Source
+// and says what it read.
 package ocsp

@@ -26,6 +26,8 @@ type fakeLedger struct {
 
 	mu        sync.Mutex
 	fresh     time.Time
+	version   uint64 // goes up with publish
+	proofs    map[uint64]Proofs
 	standings map[string]Standing
 	failFresh error
 	failRead  error
@@ -36,11 +38,11 @@ func newLedger(t *testing.T, fresh time.Time) *fakeLedger {
 	return &fakeLedger{t: t, fresh: fresh, standings: make(map[string]Standing)}
 }
 
-func (l *fakeLedger) Freshness(context.Context) (time.Time, error) {
+func (l *fakeLedger) Freshness(context.Context) (Freshness, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.calls = append(l.calls, "freshness")
-	return l.fresh, l.failFresh
+	return Freshness{Time: l.fresh, Version: l.version}, l.failFresh
 }
 
 func (l *fakeLedger) Status(_ context.Context, id CertID) (Standing, error) {
@@ -53,12 +55,23 @@ func (l *fakeLedger) Status(_ context.Context, id CertID) (Standing, error) {
 	return l.standings[indexKey(id)], l.failRead
 }
 
+func (l *fakeLedger) Proofs(_ context.Context, leaf uint64) (Proofs, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p, ok := l.proofs[leaf]
+	if !ok {
+		return Proofs{}, errBroken
+	}
+	return p, nil
+}
+
 // publish makes the ledger answer s about a self-issued certificate, by every hash algorithm.
 func (l *fakeLedger) publish(certificate []byte, s Standing) {
 	l.t.Helper()
 	for _, h := range []crypto.Hash{crypto.SHA1, crypto.SHA256, crypto.SHA384} {
 		l.mu.Lock()
 		l.standings[indexKey(certID(l.t, h, certificate))] = s
+		l.version++
 		l.mu.Unlock()
 	}
 }

@@ -2,14 +2,13 @@ package ocsp
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"mime"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -30,7 +29,7 @@ const (
 func (r *Responder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	// The decoded path: '/' and %2F, '+' and %2B, '=' and %3D are alike in it, and clients send either. A plus
 	// stays a plus; only queries use it for a space.
-	rest, ok := strings.CutPrefix(req.URL.Path, r.prefix)
+	rest, ok := strings.CutPrefix(req.URL.Path, r.cfg.Prefix)
 	if !ok || rest != "" && rest[0] != '/' {
 		http.NotFound(w, req)
 		return
@@ -81,13 +80,13 @@ func (r *Responder) servePost(w http.ResponseWriter, req *http.Request) {
 		r.fail(w, req, malformed("reading the body: %v", err))
 		return
 	}
-	data, err := r.judge(req.Context(), der)
+	a, err := r.answer(req.Context(), der)
 	if err != nil {
 		r.fail(w, req, err)
 		return
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	r.send(w, req, data)
+	r.send(w, req, a)
 }
 
 // serveGet answers the request in the path, with what lets caches serve it (RFC 5019 section 6).
@@ -97,27 +96,24 @@ func (r *Responder) serveGet(w http.ResponseWriter, req *http.Request, encoded s
 		r.fail(w, req, err)
 		return
 	}
-	data, err := r.judge(req.Context(), der)
+	a, err := r.answer(req.Context(), der)
 	if err != nil {
 		r.fail(w, req, err)
 		return
 	}
-	if !cacheable(data) {
+	if !a.cacheable() {
 		w.Header().Set("Cache-Control", "no-store")
-		r.send(w, req, data)
+		r.send(w, req, a)
 		return
 	}
-	tag, err := r.entityTag(data)
-	if err != nil {
-		r.fail(w, req, err)
+	tag := a.entityTag()
+	a.setCaching(w.Header(), tag)
+	// If-Modified-Since is not looked at: two statuses may have one time, since times are whole seconds.
+	if matches(req.Header["If-None-Match"], tag) {
+		w.WriteHeader(http.StatusNotModified)
 		return
 	}
-	setCaching(w.Header(), data, tag)
-	if matches(req.Header.Values("If-None-Match"), tag) {
-		w.WriteHeader(http.StatusNotModified) // nothing needs to be signed
-		return
-	}
-	r.send(w, req, data)
+	r.send(w, req, a)
 }
 
 // decodePath decodes base64 from a path that is unescaped already. Padding may be missing, as some clients strip
@@ -134,39 +130,28 @@ func decodePath(encoded string) ([]byte, error) {
 	return der, nil
 }
 
-// cacheable tells whether others may be served the same answer: it has no nonce, and says nothing that the next
-// block is likely to change. Clients ask about a certificate while they wait for it to be published.
-func cacheable(data responseData) bool {
-	for _, s := range data.responses {
-		if s.status == statusUnknown {
+// cacheable tells whether others may be served the same answer: it has no nonce and no proofs, and says nothing that the
+// next block is likely to change. Clients ask about a certificate while they wait for it to be published.
+func (a *answer) cacheable() bool {
+	for i := range a.data.responses {
+		if s := &a.data.responses[i]; s.status == statusUnknown || s.status == statusNonIssued || s.proofs != nil {
 			return false
 		}
 	}
-	return data.nonce == nil
+	return a.data.nonce == nil
 }
 
-// entityTag names what an answer says. It is weak (RFC 9110 section 8.8.1), because signing the same again gives
-// other octets: an answer with the same tag has the same signer, certificates, statuses and times of validity,
-// and differs in producedAt and signature only.
-func (r *Responder) entityTag(data responseData) (string, error) {
-	responses, err := encodeResponses(data.responses)
-	if err != nil {
-		return "", fmt.Errorf("encoding for an entity tag: %w", err)
-	}
-	h := sha256.New()
-	for _, cert := range data.certificates {
-		h.Write(cert.Raw) // delimits itself, being DER
-	}
-	h.Write(responses)
-	return `W/"` + hex.EncodeToString(h.Sum(nil)[:16]) + `"`, nil
+// entityTag names an answer by the end of its signature, which is over all that it says.
+func (a *answer) entityTag() string {
+	return `"` + hex.EncodeToString(a.signature[len(a.signature)-16:]) + `"`
 }
 
-// setCaching writes the headers of RFC 5019 section 6.2. Ages are counted from producedAt, which is not before
-// thisUpdate even when this node's clock is slow.
-func setCaching(h http.Header, data responseData, tag string) {
-	thisUpdate, nextUpdate := data.responses[0].thisUpdate, data.responses[0].nextUpdate
-	maxAge := max(0, int64(nextUpdate.Sub(data.producedAt)/time.Second))
-	h.Set("Cache-Control", fmt.Sprintf("max-age=%d, public, no-transform, must-revalidate", maxAge))
+// setCaching writes the headers of RFC 5019 section 6.2. Ages are counted from now, which is not before the state's time
+// even when this node's clock is slow.
+func (a *answer) setCaching(h http.Header, tag string) {
+	thisUpdate, nextUpdate := a.data.responses[0].thisUpdate, a.data.responses[0].nextUpdate
+	maxAge := max(0, int64(nextUpdate.Sub(a.now)/time.Second))
+	h.Set("Cache-Control", "max-age="+strconv.FormatInt(maxAge, 10)+", public, no-transform, must-revalidate")
 	h.Set("ETag", tag)
 	h.Set("Last-Modified", thisUpdate.UTC().Format(http.TimeFormat))
 	h.Set("Expires", nextUpdate.UTC().Format(http.TimeFormat))
@@ -186,9 +171,13 @@ func matches(ifNoneMatch []string, tag string) bool {
 	return false
 }
 
-// send signs and writes an answer; its cache headers are set already.
-func (r *Responder) send(w http.ResponseWriter, req *http.Request, data responseData) {
-	body, err := r.signer.sign(data)
+// send writes an answer; its cache headers are set already.
+func (r *Responder) send(w http.ResponseWriter, req *http.Request, a *answer) {
+	out := writers.Get().(*writer)
+	defer writers.Put(out)
+	out.reset()
+	out.response(&a.data, &r.signer.algorithm, a.signature)
+	body, err := out.written()
 	if err != nil {
 		r.fail(w, req, err)
 		return
@@ -201,11 +190,11 @@ func (r *Responder) fail(w http.ResponseWriter, req *http.Request, err error) {
 	status := statusOf(err)
 	switch {
 	case status != internalError:
-		r.log.DebugContext(req.Context(), "OCSP request not answered", "status", status.String(), "err", err)
+		r.cfg.Log.DebugContext(req.Context(), "OCSP request not answered", "status", status.String(), "err", err)
 	case errors.Is(err, context.Canceled) && req.Context().Err() != nil:
-		r.log.DebugContext(req.Context(), "OCSP client went away", "err", err)
+		r.cfg.Log.DebugContext(req.Context(), "OCSP client went away", "err", err)
 	default:
-		r.log.ErrorContext(req.Context(), "OCSP request failed", "err", err)
+		r.cfg.Log.ErrorContext(req.Context(), "OCSP request failed", "err", err)
 	}
 	h := w.Header()
 	for _, name := range []string{"ETag", "Last-Modified", "Expires"} {

@@ -111,7 +111,7 @@ func TestAuthority(t *testing.T) {
 			{"both kinds", []CertID{gave.id(t, h, known), certID(t, h, device), gave.id(t, h, known)}, successful, second.Good, []*x509.Certificate{delegated, own}},
 			{"both kinds, the other first", []CertID{certID(t, h, device), gave.id(t, h, known)}, successful, second.Good, []*x509.Certificate{own, delegated}},
 		} {
-			body, status := answer(t, r, newRequest(t, nil, tt.ids...))
+			body, status := reply(t, r, newRequest(t, nil, tt.ids...))
 			if status != tt.want {
 				t.Errorf("%v, %s: %v, want %v", h, tt.name, status, tt.want)
 			}
@@ -127,7 +127,7 @@ func TestAuthority(t *testing.T) {
 		}
 	}
 	// To a second implementation the CA itself vouches for the answer: nothing is configured.
-	body, _ := answer(t, r, newRequest(t, nil, gave.id(t, crypto.SHA1, known)))
+	body, _ := reply(t, r, newRequest(t, nil, gave.id(t, crypto.SHA1, known)))
 	if got, err := second.ParseResponseForCert(body, parseX509(t, known), parseX509(t, gave.der)); err != nil || got.Status != second.Good {
 		t.Errorf("by the CA alone: %v", err)
 	}

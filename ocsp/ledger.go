@@ -16,10 +16,43 @@ type LedgerSource struct{ Reader ledger.Reader }
 var _ Source = LedgerSource{}
 
 // Freshness implements Source.
-func (s LedgerSource) Freshness(ctx context.Context) (time.Time, error) {
+func (s LedgerSource) Freshness(ctx context.Context) (Freshness, error) {
 	h, err := s.Reader.Head(ctx)
-	return h.Time, err
+	return Freshness{Time: h.Time, Version: h.Height}, err
 }
+
+// Proofs implements Source.
+func (s LedgerSource) Proofs(ctx context.Context, leaf uint64) (Proofs, error) {
+	receipt, err := s.Reader.Receipt(ctx, leaf)
+	if err != nil {
+		return Proofs{}, fmt.Errorf("the receipt of leaf %d: %w", leaf, err)
+	}
+	status, err := s.Reader.Status(ctx, leaf)
+	if err != nil {
+		return Proofs{}, fmt.Errorf("the status of leaf %d: %w", leaf, err)
+	}
+	state, ok := states[status.Status]
+	if !ok {
+		return Proofs{}, fmt.Errorf("leaf %d has %s", leaf, status.Status)
+	}
+	return Proofs{Receipt: receipt, Status: status.Proof, State: state}, nil
+}
+
+// Founded is the time of a log's first block: since when it keeps statuses. See Config.ArchiveCutoff.
+func Founded(ctx context.Context, r ledger.Reader) (time.Time, error) {
+	var first ledger.BlockRecord
+	found, err := record(ctx, r, ledger.RecordHeight, make([]byte, 8), &first)
+	if err == nil && !found {
+		err = ledger.ErrNotFound
+	}
+	if err != nil {
+		return time.Time{}, fmt.Errorf("reading the first block's time: %w", err)
+	}
+	return first.Time.Time(), nil
+}
+
+// states are those of publications.
+var states = map[ledger.Status]State{ledger.Good: Good, ledger.Suspended: Suspended, ledger.Revoked: Revoked}
 
 // hashNumbers are the algorithms of ledger.CertIDKey.
 var hashNumbers = map[crypto.Hash]uint8{crypto.SHA1: 1, crypto.SHA256: 2, crypto.SHA384: 3}
@@ -53,15 +86,18 @@ func (s LedgerSource) Status(ctx context.Context, id CertID) (Standing, error) {
 }
 
 func standing(c ledger.CertificateInfo) (Standing, error) {
-	switch c.Status {
-	case ledger.Good:
-		return Standing{Known: true, State: Good}, nil
-	case ledger.Suspended:
-		return Standing{Known: true, State: Suspended, At: c.Since.Time()}, nil
-	case ledger.Revoked:
-		return Standing{Known: true, State: Revoked, At: c.Since.Time(), Reason: int(c.Reason)}, nil
+	state, ok := states[c.Status]
+	if !ok {
+		return Standing{}, fmt.Errorf("leaf %d has %s", c.Leaf, c.Status)
 	}
-	return Standing{}, fmt.Errorf("leaf %d has %s", c.Leaf, c.Status)
+	s := Standing{Known: true, State: state, Leaf: c.Leaf}
+	if state != Good {
+		s.At = c.Since.Time()
+	}
+	if state == Revoked {
+		s.Reason = int(c.Reason)
+	}
+	return s, nil
 }
 
 // record reads the one record of exactly this key.

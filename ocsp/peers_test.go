@@ -212,12 +212,13 @@ func TestPeerOpenSSLReadsExtendedRevoke(t *testing.T) {
 		t.Fatal(err)
 	}
 	id, now := certID(t, crypto.SHA1, device(t, "d", 1)), time.Now()
-	der, err := signer.sign(responseData{keyHash: signer.keyHash, producedAt: now, certificates: []*x509.Certificate{parseX509(t, cert)}, responses: []singleResponse{
+	a := &answer{data: responseData{keyHash: signer.keyHash, producedAt: now, certificates: []*x509.Certificate{parseX509(t, cert)}, responses: []singleResponse{
 		{certID: id.Raw, status: statusNonIssued, thisUpdate: now, nextUpdate: now.Add(time.Minute)},
-	}})
-	if err != nil {
+	}}}
+	if a.signature, err = signer.sign(&a.data); err != nil {
 		t.Fatal(err)
 	}
+	der := octets(t, signer, a)
 	file := filepath.Join(t.TempDir(), "response.der")
 	if err := os.WriteFile(file, der, 0o600); err != nil {
 		t.Fatal(err)

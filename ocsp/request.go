@@ -32,6 +32,9 @@ type Request struct {
 	Certs []CertID // what is asked about, in order, at least one
 	Nonce []byte   // 1 to 128 octets; nil when the request has none
 
+	// Proofs asks for the ledger's proofs beside each answer.
+	Proofs bool
+
 	// What is ignored, kept so that encode can repeat a request octet for octet.
 	requestorName    []byte        // the whole [1] element
 	signature        []byte        // the whole [0] element
@@ -42,19 +45,23 @@ type Request struct {
 // NewRequest makes an unsigned request. Give a nonce of 32 octets from a secure random source (RFC 9654 section
 // 2.1), or nil for an answer that caches may serve.
 func NewRequest(nonce []byte, certs ...CertID) (*Request, error) {
+	return makeRequest(nonce, false, certs)
+}
+
+// NewProofsRequest is NewRequest, and asks for the ledger's proofs as well: see Proofs. At most 16 certificates.
+func NewProofsRequest(nonce []byte, certs ...CertID) (*Request, error) {
+	return makeRequest(nonce, true, certs)
+}
+
+func makeRequest(nonce []byte, proofs bool, certs []CertID) (*Request, error) {
 	r := Request{Certs: certs}
 	if nonce != nil {
-		e, err := nonceExtension(nonce)
-		if err != nil {
-			return nil, fmt.Errorf("encoding the nonce: %w", err)
-		}
-		r.extensions = []extension{e}
+		r.extensions = []extension{nonceExtension(nonce)}
 	}
-	der, err := r.encode()
-	if err != nil {
-		return nil, fmt.Errorf("encoding a request: %w", err)
+	if proofs {
+		r.extensions = append(r.extensions, extension{oid: oidProofs, value: []byte(derNull)})
 	}
-	parsed, err := ParseRequest(der)
+	parsed, err := ParseRequest(r.encode())
 	if err != nil {
 		return nil, fmt.Errorf("making a request: %w", err)
 	}
@@ -119,7 +126,7 @@ func parseRequest(der []byte, most int) (*Request, error) {
 	if !tbs.Empty() {
 		return nil, malformed("something follows tbsRequest")
 	}
-	if err := r.readNonce(); err != nil {
+	if err := r.readExtensions(); err != nil {
 		return nil, err
 	}
 	// Last, so that whatever is malformed is called so.
@@ -161,10 +168,18 @@ func (r *Request) readRequestList(list cryptobyte.String, most int) error {
 	return nil
 }
 
-// readNonce takes the nonce out of the request's extensions.
-func (r *Request) readNonce() error {
+// readExtensions takes what is known out of the request's extensions.
+func (r *Request) readExtensions() error {
 	for _, e := range r.extensions {
-		if e.oid != oidNonce {
+		switch e.oid {
+		case oidProofs:
+			if string(e.value) != derNull {
+				return malformed("the request for proofs is not NULL")
+			}
+			r.Proofs = true
+			continue
+		case oidNonce:
+		default:
 			continue
 		}
 		var nonce cryptobyte.String
@@ -193,34 +208,37 @@ func (r *Request) supported() error {
 		}
 	}
 	for _, e := range r.extensions {
-		if e.critical && e.oid != oidNonce {
+		if e.critical && e.oid != oidNonce && e.oid != oidProofs {
 			return fmt.Errorf("%w: unknown critical extension", ErrUnsupported)
 		}
+	}
+	if r.Proofs && len(r.Certs) > maxProofs {
+		return fmt.Errorf("%w: proofs of more than %d certificates", ErrUnsupported, maxProofs)
 	}
 	return nil
 }
 
 // encode writes the request from its parts: Raw itself is not used, but the Raw of each CertID is.
-func (r *Request) encode() ([]byte, error) {
-	var b cryptobyte.Builder
-	b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
-		b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
-			b.AddBytes(r.requestorName)
-			b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
-				for i, id := range r.Certs {
-					b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
-						b.AddBytes(id.Raw)
-						if i < len(r.singleExtensions) {
-							addExtensions(b, 0, r.singleExtensions[i])
-						}
-					})
-				}
-			})
-			addExtensions(b, 2, r.extensions)
-		})
-		b.AddBytes(r.signature)
-	})
-	return b.Bytes()
+func (r *Request) encode() []byte {
+	var w writer
+	w.octets(r.signature)
+	tbs := w.mark()
+	w.extensions(2, r.extensions...)
+	list := w.mark()
+	for i := len(r.Certs) - 1; i >= 0; i-- {
+		item := w.mark()
+		if i < len(r.singleExtensions) {
+			w.extensions(0, r.singleExtensions[i]...)
+		}
+		w.octets(r.Certs[i].Raw)
+		w.wrap(tagSequence, item)
+	}
+	w.wrap(tagSequence, list)
+	w.octets(r.requestorName)
+	w.wrap(tagSequence, tbs)
+	w.wrap(tagSequence, 0)
+	der, _ := w.written() // only times can fail
+	return der
 }
 
 // readWrapped reads the whole element [n] EXPLICIT that wraps exactly one element of the given tag.

@@ -63,14 +63,12 @@ func TestParseVectors(t *testing.T) {
 // checkStrict proves that a request was strict: its parts encode to the octets they were read from.
 func checkStrict(t *testing.T, der []byte, r *Request) {
 	t.Helper()
-	again, err := r.encode()
-	if err != nil || !bytes.Equal(again, der) {
-		t.Errorf("accepted\n%x but it encodes to\n%x, %v", der, again, err)
+	if again := r.encode(); !bytes.Equal(again, der) {
+		t.Errorf("accepted\n%x but it encodes to\n%x", der, again)
 	}
 	for _, id := range r.Certs {
-		absent, err1 := id.encode("")
-		null, err2 := id.encode(derNull)
-		if err1 != nil || err2 != nil || !bytes.Equal(id.Raw, absent) && !bytes.Equal(id.Raw, null) {
+		absent, null := id.encode(""), id.encode(derNull)
+		if !bytes.Equal(id.Raw, absent) && !bytes.Equal(id.Raw, null) {
 			t.Errorf("accepted CertID\n%x but it encodes to\n%x", id.Raw, null)
 		}
 	}
@@ -122,7 +120,7 @@ func TestParseNonceLengths(t *testing.T) {
 	id := certID(t, crypto.SHA256, device(t, "d", 1))
 	for n, want := range map[int]error{0: ErrMalformed, 1: nil, 16: nil, 32: nil, 127: nil, 128: nil, 129: ErrMalformed, 5000: ErrMalformed} {
 		nonce := bytes.Repeat([]byte{7}, n)
-		r, err := ParseRequest(with(t, id, mustNonce(t, nonce)))
+		r, err := ParseRequest(with(t, id, nonceExtension(nonce)))
 		if !errors.Is(err, want) {
 			t.Errorf("nonce of %d octets: %v, want %v", n, err, want)
 		}
@@ -194,19 +192,30 @@ func TestParseHostile(t *testing.T) {
 		}), ErrMalformed},
 		{"something after the extensions", tbs(t, func(b *cryptobyte.Builder) {
 			addList(b, id.Raw)
-			addExtensions(b, 2, []extension{mustNonce(t, []byte{1})})
+			addExtensions(b, 2, []extension{nonceExtension([]byte{1})})
 			b.AddASN1Int64(1)
 		}), ErrMalformed},
 		{"unknown extension", with(t, id, extension{oid: unknownOID, value: []byte("?")}), nil},
 		{"unknown critical extension", with(t, id, extension{oid: unknownOID, critical: true}), ErrUnsupported},
 		{"critical nonce", with(t, id, extension{oid: oidNonce, critical: true, value: []byte{4, 1, 9}}), nil},
+		{"proofs", with(t, id, extension{oid: oidProofs, value: []byte(derNull)}), nil},
+		{"critical proofs", with(t, id, extension{oid: oidProofs, critical: true, value: []byte(derNull)}), nil},
+		{"proofs of something", with(t, id, extension{oid: oidProofs, value: []byte("\x01\x01\xff")}), ErrMalformed},
+		{"proofs of many", tbs(t, func(b *cryptobyte.Builder) {
+			addList(b, raws(repeat(id, maxProofs))...)
+			addExtensions(b, 2, []extension{{oid: oidProofs, value: []byte(derNull)}})
+		}), nil},
+		{"proofs of too many", tbs(t, func(b *cryptobyte.Builder) {
+			addList(b, raws(repeat(id, maxProofs+1))...)
+			addExtensions(b, 2, []extension{{oid: oidProofs, value: []byte(derNull)}})
+		}), ErrUnsupported},
 		{"critical FALSE written out", bytes.Replace(
 			with(t, id, extension{oid: "\x2a\x03", critical: true, value: []byte("?")}),
 			[]byte{1, 1, 0xff}, []byte{1, 1, 0x00}, 1), ErrMalformed},
 		{"critical neither FALSE nor TRUE", bytes.Replace(
 			with(t, id, extension{oid: "\x2a\x03", critical: true, value: []byte("?")}),
 			[]byte{1, 1, 0xff}, []byte{1, 1, 0x01}, 1), ErrMalformed},
-		{"two nonces", with(t, id, mustNonce(t, []byte{1}), mustNonce(t, []byte{1})), ErrMalformed},
+		{"two nonces", with(t, id, nonceExtension([]byte{1}), nonceExtension([]byte{1})), ErrMalformed},
 		{"nonce that is not wrapped", with(t, id, extension{oid: oidNonce, value: []byte("0123456789")}), ErrMalformed},
 		{"nonce with a tail", with(t, id, extension{oid: oidNonce, value: []byte{4, 1, 9, 0}}), ErrMalformed},
 		{"arc that starts with zeros", with(t, id, extension{oid: "\x2a\x80\x03"}), ErrMalformed},
@@ -300,6 +309,30 @@ func tbs(t *testing.T, add func(*cryptobyte.Builder)) []byte {
 	return der
 }
 
+// addExtensions writes extensions under the tag [n] EXPLICIT, and nothing when there are none.
+func addExtensions(b *cryptobyte.Builder, n uint8, extensions []extension) {
+	if len(extensions) == 0 {
+		return
+	}
+	b.AddASN1(explicit(n), func(b *cryptobyte.Builder) {
+		b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
+			for _, e := range extensions {
+				b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
+					addOID(b, e.oid)
+					if e.critical {
+						b.AddASN1Boolean(true)
+					}
+					b.AddASN1OctetString(e.value)
+				})
+			}
+		})
+	})
+}
+
+func addOID(b *cryptobyte.Builder, oid string) {
+	b.AddASN1(asn1.OBJECT_IDENTIFIER, func(b *cryptobyte.Builder) { b.AddBytes([]byte(oid)) })
+}
+
 func addList(b *cryptobyte.Builder, ids ...[]byte) {
 	b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
 		for _, raw := range ids {
@@ -325,15 +358,6 @@ func rawID(t *testing.T, oid, parameters string, name, key int, serial string) [
 		t.Fatal(err)
 	}
 	return der
-}
-
-func mustNonce(t *testing.T, nonce []byte) extension {
-	t.Helper()
-	e, err := nonceExtension(nonce)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return e
 }
 
 func repeat(id CertID, n int) []CertID {

@@ -2,259 +2,274 @@ package ocsp
 
 import (
 	"context"
-	"crypto"
+	"crypto/sha256"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"log/slog"
-	"net/url"
-	"path"
 	"slices"
 	"sync/atomic"
 	"time"
 )
 
 const (
-	defaultStaleness = 15 * time.Minute
-	minStaleness     = time.Minute
 	// maxAhead is how far in the future the freshness may be. Clients allow about as much (openssl: 300 s).
 	maxAhead = 5 * time.Minute
 	// unknownValidity bounds nextUpdate of an unknown certificate: it may be published any moment.
 	unknownValidity = time.Minute
 )
 
-// errStale is answered with tryLater: the state cannot be vouched for now, but that usually passes.
-var errStale = errors.New("the state is not fresh")
-
-// Config says what a Responder answers and as whom. Source, Key and Certificate must be set.
-type Config struct {
-	// Source is where statuses come from.
-	Source Source
-
-	// Key signs the answers: ECDSA P-256 or P-384, Ed25519, or RSA of at least 2048 bits. It is used by many
-	// goroutines at once. Danger: who holds it can tell relying parties that a revoked certificate is good.
-	Key crypto.Signer
-
-	// Certificate is the DER of the certificate for Key. It is sent with each answer and must have the
-	// OCSPSigning extended key usage. Relying parties trust it by configuration (see SelfSignedResponder): it goes
-	// with answers about self-issued certificates, and about issuers that nobody registered.
-	Certificate []byte
-
-	// Issuers are the registered CAs, with what each gave this node. Their certificates' answers carry it instead,
-	// so that stock clients accept them with no configuration. Default: none.
-	Issuers []Issuer
-
-	// Staleness is the age of the state from which on the answer is tryLater; answers are valid until their
-	// state is that old (nextUpdate = thisUpdate + Staleness). Default 15 minutes, at least 1 minute, as members
-	// vouch anew every 30 seconds. Danger: it bounds how long a client, or a cache, may go on using an answer
-	// from before a revocation; and with a long one a node that is cut off goes on answering.
-	Staleness time.Duration
-
-	// MaxRequests is the most certificates that one request may ask about; more is answered malformedRequest.
-	// Default 100. Every one costs a Source.Status.
-	MaxRequests int
-
-	// Prefix is the path that the responder is mounted under, such as "/ocsp": it begins with a slash and does
-	// not end with one. Default "", the root. The responder must see paths as they came: base64 may hold "//",
-	// and a router that cleans paths, such as http.ServeMux, redirects such a request to another one.
-	Prefix string
-
-	// Now is the node's clock. It decides whether the state is stale and is told as producedAt; it is never told
-	// as thisUpdate. Default time.Now.
-	Now func() time.Time
-
-	// Log gets failures of the source and of signing, and every change between fresh and stale. Default: none.
-	Log *slog.Logger
-}
+// What is answered with tryLater: there is no answer now, but that usually passes.
+var (
+	errStale   = errors.New("the state is not fresh")
+	errFlood   = errors.New("too many unknown certificates are asked about")
+	errBetween = errors.New("the status changed while its proof was made")
+)
 
 // Responder answers OCSP over HTTP (RFC 6960 appendix A) and is an http.Handler. It may be used by many
 // goroutines at once.
 type Responder struct {
-	source      Source
+	cfg         Config // with its defaults
 	signer      *signer
 	own         *x509.Certificate // for what no registered CA issued
 	authorities authorities
 	certificate []byte // own, in PEM
-	staleness   time.Duration
-	maxRequests int
-	prefix      string
-	now         func() time.Time
-	log         *slog.Logger
+	answers     *answers
+	unknowns    *bucket
 
 	stale atomic.Bool // what was logged last; decides nothing
 }
 
-// New checks a Config and returns its Responder.
-func New(cfg Config) (*Responder, error) {
-	if cfg.Source == nil || cfg.Key == nil || len(cfg.Certificate) == 0 {
-		return nil, errors.New("an OCSP responder needs a source, a key and a certificate")
-	}
-	if cfg.Staleness == 0 {
-		cfg.Staleness = defaultStaleness
-	}
-	if cfg.Staleness < minStaleness {
-		return nil, fmt.Errorf("staleness %v is below %v", cfg.Staleness, minStaleness)
-	}
-	if cfg.MaxRequests == 0 {
-		cfg.MaxRequests = DefaultMaxRequests
-	}
-	if cfg.MaxRequests < 0 {
-		return nil, fmt.Errorf("max requests %d is negative", cfg.MaxRequests)
-	}
-	if p := cfg.Prefix; p != "" {
-		if p[0] != '/' || p == "/" || path.Clean(p) != p || (&url.URL{Path: p}).EscapedPath() != p {
-			return nil, fmt.Errorf("prefix %q is not a clean path that begins with a slash and does not end with one", p)
-		}
-	}
-	if cfg.Now == nil {
-		cfg.Now = time.Now
-	}
-	if cfg.Log == nil {
-		cfg.Log = slog.New(slog.DiscardHandler)
-	}
-	s, err := newSigner(cfg.Key)
-	if err != nil {
-		return nil, fmt.Errorf("making an OCSP responder: %w", err)
-	}
-	own, err := s.certificate(cfg.Certificate)
-	if err != nil {
-		return nil, fmt.Errorf("making an OCSP responder: %w", err)
-	}
-	registered, err := newAuthorities(cfg.Issuers, s)
-	if err != nil {
-		return nil, fmt.Errorf("making an OCSP responder: %w", err)
-	}
-	if now := cfg.Now(); now.Before(own.NotBefore) || now.After(own.NotAfter) {
-		// Not an error: who pins the certificate may not look at its dates, and the node has other work.
-		cfg.Log.Warn("the OCSP responder certificate is outside its validity period: most clients will refuse its answers",
-			"notBefore", own.NotBefore, "notAfter", own.NotAfter)
-	}
-	return &Responder{
-		source:      cfg.Source,
-		signer:      s,
-		own:         own,
-		authorities: registered,
-		certificate: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cfg.Certificate}),
-		staleness:   cfg.Staleness,
-		maxRequests: cfg.MaxRequests,
-		prefix:      cfg.Prefix,
-		now:         cfg.Now,
-		log:         cfg.Log,
-	}, nil
+// answer is a signed answer.
+type answer struct {
+	data      responseData
+	signature []byte
+	now       time.Time // when it is given, which may be long after it was signed
 }
 
-// judge reads the state a request asks for. What it returns is not signed yet.
-func (r *Responder) judge(ctx context.Context, der []byte) (responseData, error) {
-	request, err := parseRequest(der, r.maxRequests)
+// moment is when a request is answered, by the ledger's clock and by the node's.
+type moment struct {
+	fresh   time.Time // thisUpdate of what is signed now, whole seconds
+	now     time.Time // producedAt; never before fresh
+	version uint64    // of the state
+}
+
+// answer judges a request and signs, unless what was signed before still stands.
+func (r *Responder) answer(ctx context.Context, der []byte) (*answer, error) {
+	request, err := parseRequest(der, r.cfg.MaxRequests)
 	if err != nil {
-		return responseData{}, err
+		return nil, err
 	}
-	thisUpdate, producedAt, err := r.times(ctx)
+	m, err := r.moment(ctx)
 	if err != nil {
-		return responseData{}, err
+		return nil, err
 	}
-	data := responseData{
+	if len(request.Certs) == 1 && request.Nonce == nil && !request.Proofs {
+		return r.answerOne(ctx, request.Certs[0], m)
+	}
+	a := &answer{now: m.now, data: responseData{
 		keyHash:    r.signer.keyHash,
-		producedAt: producedAt,
+		producedAt: m.now,
 		responses:  make([]singleResponse, 0, len(request.Certs)),
 		nonce:      request.Nonce,
-	}
+	}}
 	for _, id := range request.Certs {
-		cert, err := r.right(id)
+		cert, err := r.right(id, m.now)
 		if err != nil {
-			return responseData{}, err
+			return nil, err
 		}
-		if !slices.Contains(data.certificates, cert) {
-			data.certificates = append(data.certificates, cert)
+		if !slices.Contains(a.data.certificates, cert) {
+			a.data.certificates = append(a.data.certificates, cert)
 		}
-		standing, err := r.source.Status(ctx, id)
+		standing, err := r.standing(ctx, id)
 		if err != nil {
-			return responseData{}, fmt.Errorf("reading a status: %w", err)
+			return nil, err
 		}
-		single := singleResponse{certID: id.Raw, thisUpdate: thisUpdate, nextUpdate: thisUpdate.Add(r.staleness)}
-		if err := r.fill(&single, standing, producedAt); err != nil {
-			return responseData{}, fmt.Errorf("reading a status: %w", err)
+		single, err := r.single(id, standing, m)
+		if err != nil {
+			return nil, err
 		}
-		data.responses = append(data.responses, single)
+		if request.Proofs && standing.Known {
+			if single.proofs, err = r.proofs(ctx, standing); err != nil {
+				return nil, err
+			}
+		}
+		a.data.responses = append(a.data.responses, single)
 	}
-	return data, nil
+	a.signature, err = r.signer.sign(&a.data)
+	return a, err
+}
+
+// answerOne answers about one certificate what others may be told as well. It is signed once for each CertID, status
+// and a third of the staleness; no status is read again before the ledger's state changes.
+func (r *Responder) answerOne(ctx context.Context, id CertID, m moment) (*answer, error) {
+	cert, err := r.right(id, m.now)
+	if err != nil {
+		return nil, err
+	}
+	key := certKey(sha256.Sum256(id.Raw))
+	shard := r.answers.shard(&key)
+	if k := shard.get(&key); k != nil && k.version.Load() == m.version && k.young(m, r.cfg.Staleness) {
+		return r.again(id, cert, k, m.now), nil
+	}
+	standing, err := r.standing(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if !standing.Known {
+		return r.sign(id, cert, standing, m)
+	}
+	shard.signing.Lock()
+	defer shard.signing.Unlock()
+	if k := shard.get(&key); k != nil && k.standing == standing && k.young(m, r.cfg.Staleness) {
+		k.version.Store(m.version)
+		return r.again(id, cert, k, m.now), nil
+	}
+	a, err := r.sign(id, cert, standing, m)
+	if err != nil {
+		return nil, err
+	}
+	k := &keptAnswer{standing: standing, thisUpdate: m.fresh.Unix(), producedAt: m.now.Unix(), signature: a.signature}
+	k.version.Store(m.version)
+	shard.put(&key, k, r.answers.most)
+	return a, nil
+}
+
+// sign answers about one certificate.
+func (r *Responder) sign(id CertID, cert *x509.Certificate, standing Standing, m moment) (*answer, error) {
+	single, err := r.single(id, standing, m)
+	if err != nil {
+		return nil, err
+	}
+	a := r.one(single, cert, m.now)
+	a.signature, err = r.signer.sign(&a.data)
+	return a, err
+}
+
+// again is the answer that was signed before.
+func (r *Responder) again(id CertID, cert *x509.Certificate, k *keptAnswer, now time.Time) *answer {
+	a := r.one(r.known(id, k.standing, time.Unix(k.thisUpdate, 0)), cert, time.Unix(k.producedAt, 0))
+	a.signature, a.now = k.signature, now
+	return a
+}
+
+func (r *Responder) one(single singleResponse, cert *x509.Certificate, producedAt time.Time) *answer {
+	x := &struct {
+		answer
+		single [1]singleResponse
+		cert   [1]*x509.Certificate
+	}{single: [1]singleResponse{single}, cert: [1]*x509.Certificate{cert}}
+	x.data = responseData{keyHash: r.signer.keyHash, producedAt: producedAt, responses: x.single[:], certificates: x.cert[:]}
+	x.now = producedAt
+	return &x.answer
 }
 
 // right returns the certificate that shows by what right the answer about id is given.
-func (r *Responder) right(id CertID) (*x509.Certificate, error) {
+func (r *Responder) right(id CertID, now time.Time) (*x509.Certificate, error) {
 	if a := r.authorities.of(id); a != nil {
-		return a.at(r.now())
+		return a.at(now)
 	}
 	return r.own, nil
 }
 
-// times returns thisUpdate and producedAt, or errStale.
-func (r *Responder) times(ctx context.Context) (thisUpdate, producedAt time.Time, err error) {
-	fresh, err := r.source.Freshness(ctx)
+// moment tells when it is, or errStale.
+func (r *Responder) moment(ctx context.Context) (moment, error) {
+	freshness, err := r.cfg.Source.Freshness(ctx)
 	if err != nil {
-		return thisUpdate, producedAt, fmt.Errorf("reading the freshness: %w", err)
+		return moment{}, fmt.Errorf("reading the freshness: %w", err)
 	}
 	// Cut to seconds first: what is compared here must be what the answer says.
-	fresh, now := fresh.Truncate(time.Second), r.now()
+	m := moment{fresh: freshness.Time.Truncate(time.Second), now: r.cfg.Now(), version: freshness.Version}
 	switch {
-	case fresh.After(now.Add(maxAhead)):
+	case m.fresh.After(m.now.Add(maxAhead)):
 		// An honest member vouched for a time that has not come: this node's clock is wrong, so it cannot tell
 		// how old the state is, and clients with a right clock would call the answer not yet valid.
 		err = fmt.Errorf("%w: vouched for at %v, which is %v ahead of this node's clock",
-			errStale, fresh.UTC().Format(time.RFC3339), fresh.Sub(now).Round(time.Second))
-	case !now.Before(fresh.Add(r.staleness)):
+			errStale, m.fresh.UTC().Format(time.RFC3339), m.fresh.Sub(m.now).Round(time.Second))
+	case !m.now.Before(m.fresh.Add(r.cfg.Staleness)):
 		// Never sign an answer that is already past its nextUpdate.
 		err = fmt.Errorf("%w: vouched for at %v, at least %v ago",
-			errStale, fresh.UTC().Format(time.RFC3339), r.staleness)
+			errStale, m.fresh.UTC().Format(time.RFC3339), r.cfg.Staleness)
 	}
-	if wasStale := r.stale.Swap(err != nil); wasStale != (err != nil) {
+	if was := r.stale.Load(); was != (err != nil) && r.stale.CompareAndSwap(was, !was) {
 		if err != nil {
-			r.log.WarnContext(ctx, "OCSP answers tryLater from now on", "err", err)
+			r.cfg.Log.WarnContext(ctx, "OCSP answers tryLater from now on", "err", err)
 		} else {
-			r.log.InfoContext(ctx, "OCSP answers again: the state is fresh")
+			r.cfg.Log.InfoContext(ctx, "OCSP answers again: the state is fresh")
 		}
 	}
-	if err != nil {
-		return thisUpdate, producedAt, err
+	if m.now.Before(m.fresh) {
+		m.now = m.fresh // this clock is a little slow: an answer is not produced before what it says was true
 	}
-	if now.Before(fresh) {
-		now = fresh // this clock is a little slow: an answer is not produced before what it says was true
-	}
-	return fresh, now, nil
+	return m, err
 }
 
-// fill puts a standing into an answer. Where a revocation's details break the contract of Source the details are
+// standing reads how a certificate stands. Where a revocation's details break the contract of Source the details are
 // dropped, not the revocation: a client that gets an error instead may well go on.
-func (r *Responder) fill(s *singleResponse, standing Standing, producedAt time.Time) error {
-	if !standing.Known {
-		s.status = statusUnknown
-		if soon := producedAt.Add(unknownValidity); soon.Before(s.nextUpdate) {
-			s.nextUpdate = soon
-		}
-		return nil
+func (r *Responder) standing(ctx context.Context, id CertID) (Standing, error) {
+	s, err := r.cfg.Source.Status(ctx, id)
+	if err != nil {
+		return Standing{}, fmt.Errorf("reading a status: %w", err)
 	}
-	switch standing.State {
-	case Good:
+	switch {
+	case !s.Known:
+		return Standing{}, nil
+	case s.State == Good:
+		return Standing{Known: true, State: Good, Leaf: s.Leaf}, nil
+	case s.State == Suspended:
+		s.Reason = reasonCertificateHold
+	case s.State != Revoked:
+		return Standing{}, fmt.Errorf("reading a status: the source gave a state that is none: %d", s.State)
+	case !revocationReason(s.Reason):
+		r.cfg.Log.Error("the source gave a revocation a reason that is none", "reason", s.Reason)
+		s.Reason = reasonUnspecified
+	}
+	if y := s.At.UTC().Year(); y < 1970 || y > 9999 {
+		r.cfg.Log.Error("the source gave a revocation a time that is none", "time", s.At)
+		s.At = time.Unix(0, 0) // revoked ever since, to be safe
+	}
+	s.At = s.At.UTC().Truncate(time.Second) // in one form, so that standings can be compared
+	return s, nil
+}
+
+// single is what is said about one certificate.
+func (r *Responder) single(id CertID, standing Standing, m moment) (singleResponse, error) {
+	if standing.Known {
+		return r.known(id, standing, m.fresh), nil
+	}
+	if !r.unknowns.take(m.now) {
+		return singleResponse{}, errFlood
+	}
+	s := singleResponse{certID: id.Raw, thisUpdate: m.fresh, nextUpdate: m.fresh.Add(r.cfg.Staleness)}
+	if r.cfg.ExtendedRevoke && r.authorities.of(id) != nil {
+		s.status = statusNonIssued
+	}
+	if soon := m.now.Add(unknownValidity); soon.Before(s.nextUpdate) {
+		s.nextUpdate = soon
+	}
+	return s, nil
+}
+
+// known is what is said about a published certificate.
+func (r *Responder) known(id CertID, standing Standing, thisUpdate time.Time) singleResponse {
+	s := singleResponse{certID: id.Raw, status: statusRevoked, revokedAt: standing.At, reason: standing.Reason,
+		thisUpdate: thisUpdate, nextUpdate: thisUpdate.Add(r.cfg.Staleness), cutoff: r.cfg.ArchiveCutoff}
+	if standing.State == Good {
 		s.status = statusGood
-		return nil
-	case Suspended:
-		s.status, s.reason = statusRevoked, reasonCertificateHold
-	case Revoked:
-		s.status, s.reason = statusRevoked, standing.Reason
-		if !revocationReason(standing.Reason) {
-			r.log.Error("the source gave a revocation a reason that is none", "reason", standing.Reason)
-			s.reason = reasonUnspecified
-		}
-	default:
-		return fmt.Errorf("the source gave a state that is none: %d", standing.State)
 	}
-	s.revokedAt = standing.At
-	if y := standing.At.UTC().Year(); y < 1970 || y > 9999 {
-		r.log.Error("the source gave a revocation a time that is none", "time", standing.At)
-		s.revokedAt = time.Unix(0, 0) // revoked ever since, to be safe
+	return s
+}
+
+// proofs reads the proofs of what is answered. A newer state than the standing's may be under them: what it calls worse
+// is not given together with a better answer.
+func (r *Responder) proofs(ctx context.Context, standing Standing) (*Proofs, error) {
+	p, err := r.cfg.Source.Proofs(ctx, standing.Leaf)
+	if err != nil {
+		return nil, fmt.Errorf("reading proofs: %w", err)
 	}
-	return nil
+	if p.State > standing.State {
+		return nil, errBetween
+	}
+	return &p, nil
 }
 
 // statusOf is the one place where errors become protocol.
@@ -266,7 +281,7 @@ func statusOf(err error) responseStatus {
 		return malformedRequest
 	case errors.Is(err, errNoAuthority):
 		return unauthorized
-	case errors.Is(err, errStale):
+	case errors.Is(err, errStale), errors.Is(err, errFlood), errors.Is(err, errBetween):
 		return tryLater
 	}
 	return internalError

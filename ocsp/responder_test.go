@@ -23,18 +23,26 @@ func parseX509(t *testing.T, der []byte) *x509.Certificate {
 	return cert
 }
 
-// answer is what the responder says to a request, through everything but HTTP.
-func answer(t *testing.T, r *Responder, request []byte) ([]byte, responseStatus) {
+// reply is what the responder says to a request, through everything but HTTP.
+func reply(t *testing.T, r *Responder, request []byte) ([]byte, responseStatus) {
 	t.Helper()
-	data, err := r.judge(t.Context(), request)
+	a, err := r.answer(t.Context(), request)
 	if err != nil {
 		return nil, statusOf(err)
 	}
-	body, err := r.signer.sign(data)
+	return octets(t, r.signer, a), successful
+}
+
+// octets are those of an answer.
+func octets(t *testing.T, s *signer, a *answer) []byte {
+	t.Helper()
+	var w writer
+	w.response(&a.data, &s.algorithm, a.signature)
+	body, err := w.written()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return body, successful
+	return body
 }
 
 // TestSecondOpinion reads answers about every state, signed by every kind of key the other package knows.
@@ -70,7 +78,7 @@ func TestSecondOpinion(t *testing.T) {
 			c.Key, c.Certificate = key, responderCertificate(t, key)
 			c.Now = func() time.Time { return now }
 		})
-		body, status := answer(t, r, newRequest(t, []byte("nonce"), ids...))
+		body, status := reply(t, r, newRequest(t, []byte("nonce"), ids...))
 		if status != successful {
 			t.Fatalf("%s: %v", name, status)
 		}
@@ -105,7 +113,7 @@ func TestFreshnessFirst(t *testing.T) {
 	r := responder(t, source, nil)
 	id := certID(t, crypto.SHA1, device(t, "d", 1))
 	for _, n := range []int{1, 3, 100} {
-		if _, status := answer(t, r, newRequest(t, nil, repeat(id, n)...)); status != successful {
+		if _, status := reply(t, r, newRequest(t, nil, repeat(id, n)...)); status != successful {
 			t.Fatalf("%d certificates: %v", n, status)
 		}
 		calls := source.takeCalls()
@@ -113,7 +121,7 @@ func TestFreshnessFirst(t *testing.T) {
 			t.Errorf("%d certificates: calls %v", n, calls)
 		}
 	}
-	if _, status := answer(t, r, []byte("nonsense")); status != malformedRequest || source.takeCalls() != nil {
+	if _, status := reply(t, r, []byte("nonsense")); status != malformedRequest || source.takeCalls() != nil {
 		t.Errorf("nonsense: %v, or the source was asked", status)
 	}
 }
@@ -146,9 +154,13 @@ func TestStaleness(t *testing.T) {
 		known, other := device(t, "d", 1), device(t, "e", 2)
 		source.publish(known, Standing{Known: true, State: Good})
 		request := newRequest(t, nil, certID(t, crypto.SHA256, known), certID(t, crypto.SHA256, other))
-		data, err := r.judge(t.Context(), request)
+		a, err := r.answer(t.Context(), request)
 		if got := statusOf(err); got != tt.want {
 			t.Errorf("age %v: %v (%v), want %v", tt.age, got, err, tt.want)
+		}
+		var data responseData
+		if a != nil {
+			data = a.data
 		}
 		for _, s := range data.responses {
 			if !s.thisUpdate.Equal(now.Add(-tt.age).Truncate(time.Second)) {
@@ -172,13 +184,13 @@ func TestStaleLoggedOnce(t *testing.T) {
 	r := responder(t, source, func(c *Config) { c.Log = slog.New(slog.NewTextHandler(&log, nil)) })
 	request := newRequest(t, nil, certID(t, crypto.SHA1, device(t, "d", 1)))
 	for range 5 {
-		if _, status := answer(t, r, request); status != tryLater {
+		if _, status := reply(t, r, request); status != tryLater {
 			t.Fatal(status)
 		}
 	}
 	source.fresh = time.Now()
 	for range 5 {
-		if _, status := answer(t, r, request); status != successful {
+		if _, status := reply(t, r, request); status != successful {
 			t.Fatal(status)
 		}
 	}
@@ -195,7 +207,7 @@ func TestSourceFails(t *testing.T) {
 		"status":    {t: t, fresh: time.Now(), failRead: errBroken},
 		"cancelled": {t: t, fresh: time.Now(), failRead: context.Canceled},
 	} {
-		if _, status := answer(t, responder(t, source, nil), request); status != internalError {
+		if _, status := reply(t, responder(t, source, nil), request); status != internalError {
 			t.Errorf("%s fails: %v", name, status)
 		}
 	}
@@ -227,7 +239,7 @@ func TestBadStandings(t *testing.T) {
 	for _, tt := range tests {
 		source := newLedger(t, now)
 		source.publish(cert, tt.standing)
-		body, status := answer(t, responder(t, source, nil), newRequest(t, nil, certID(t, crypto.SHA1, cert)))
+		body, status := reply(t, responder(t, source, nil), newRequest(t, nil, certID(t, crypto.SHA1, cert)))
 		if status != tt.want {
 			t.Errorf("%s: %v, want %v", tt.name, status, tt.want)
 		}

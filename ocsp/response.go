@@ -3,9 +3,6 @@ package ocsp
 import (
 	"crypto/x509"
 	"time"
-
-	"golang.org/x/crypto/cryptobyte"
-	"golang.org/x/crypto/cryptobyte/asn1"
 )
 
 // responseStatus is OCSPResponseStatus (RFC 6960 section 4.2.1).
@@ -44,21 +41,6 @@ func encodeError(s responseStatus) []byte {
 	return []byte{0x30, 0x03, 0x0a, 0x01, byte(s)}
 }
 
-// encodeSuccessful wraps a BasicOCSPResponse.
-func encodeSuccessful(basic []byte) ([]byte, error) {
-	var b cryptobyte.Builder
-	b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
-		b.AddASN1(asn1.ENUM, func(b *cryptobyte.Builder) { b.AddUint8(uint8(successful)) })
-		b.AddASN1(explicit(0), func(b *cryptobyte.Builder) {
-			b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
-				addOID(b, oidBasicResponse)
-				b.AddASN1OctetString(basic)
-			})
-		})
-	})
-	return b.Bytes()
-}
-
 // certStatus is the status of one certificate.
 type certStatus uint8
 
@@ -67,8 +49,7 @@ const (
 	statusGood
 	statusRevoked
 	// statusNonIssued is "revoked" for a certificate that was never issued (RFC 6960 section 2.2): on hold since
-	// 1970, and the response carries the extended-revoke extension. The responder answers unknown instead; this
-	// is for a front that is asked to.
+	// 1970, and the response carries the extended-revoke extension. See Config.ExtendedRevoke.
 	statusNonIssued
 )
 
@@ -80,6 +61,8 @@ type singleResponse struct {
 	reason     int       // CRLReason; 0 (unspecified) is left out, as RFC 5280 section 5.3.1 wants
 	thisUpdate time.Time
 	nextUpdate time.Time
+	cutoff     time.Time // archive cutoff (RFC 6960 section 4.4.4); zero for none
+	proofs     *Proofs   // nil for none
 }
 
 // responseData is what gets signed. Times are cut to seconds.
@@ -94,82 +77,120 @@ type responseData struct {
 	certificates []*x509.Certificate
 }
 
-func (d responseData) encode() ([]byte, error) {
-	extensions, err := d.extensions()
-	if err != nil {
-		return nil, err
+// extendedRevoke tells whether the answer says revoked of a certificate that was never issued.
+func (d *responseData) extendedRevoke() bool {
+	for i := range d.responses {
+		if d.responses[i].status == statusNonIssued {
+			return true
+		}
 	}
-	responses, err := encodeResponses(d.responses)
-	if err != nil {
-		return nil, err
-	}
-	var b cryptobyte.Builder
-	b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) { // version v1 is the DEFAULT
-		b.AddASN1(explicit(2), func(b *cryptobyte.Builder) { b.AddASN1OctetString(d.keyHash) })
-		addTime(b, d.producedAt)
-		b.AddBytes(responses)
-		addExtensions(b, 1, extensions)
-	})
-	return b.Bytes()
+	return false
 }
 
-// extensions returns the nonce and, when some answer needs it, extended-revoke (RFC 6960 section 4.4.8).
-func (d responseData) extensions() ([]extension, error) {
-	var list []extension
+// response writes the OCSPResponse that carries d with its signature (RFC 6960 section 4.2.1).
+func (w *writer) response(d *responseData, alg *algorithm, signature []byte) {
+	mark := w.mark()
+	for i := len(d.certificates) - 1; i >= 0; i-- {
+		w.octets(d.certificates[i].Raw)
+	}
+	w.wrap(tagSequence, mark)
+	w.wrap(tagExplicit+0, mark)
+	bits := w.mark()
+	w.octets(signature)
+	w.octet(0) // unused bits
+	w.wrap(tagBitString, bits)
+	w.algorithm(alg)
+	w.responseData(d)
+	w.wrap(tagSequence, mark) // BasicOCSPResponse
+	w.wrap(tagOctets, mark)
+	w.oid(oidBasicResponse)
+	w.wrap(tagSequence, mark) // ResponseBytes
+	w.wrap(tagExplicit+0, mark)
+	w.octet(byte(successful))
+	w.string("\x0a\x01") // ENUMERATED of one octet
+	w.wrap(tagSequence, mark)
+}
+
+func (w *writer) algorithm(alg *algorithm) {
+	mark := w.mark()
+	w.string(alg.parameters)
+	w.oid(alg.oid)
+	w.wrap(tagSequence, mark)
+}
+
+// responseData writes what is signed. The version, v1, is the DEFAULT, which DER leaves out.
+func (w *writer) responseData(d *responseData) {
+	mark := w.mark()
+	var list [2]extension
+	extensions := list[:0]
 	if d.nonce != nil {
-		e, err := nonceExtension(d.nonce)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, e)
+		extensions = append(extensions, nonceExtension(d.nonce))
 	}
-	for _, r := range d.responses {
-		if r.status == statusNonIssued {
-			return append(list, extension{oid: oidExtendedRevoke, value: []byte(derNull)}), nil
-		}
+	if d.extendedRevoke() { // RFC 6960 section 4.4.8
+		extensions = append(extensions, extension{oid: oidExtendedRevoke, value: []byte(derNull)})
 	}
-	return list, nil
+	w.extensions(1, extensions...)
+	responses := w.mark()
+	for i := len(d.responses) - 1; i >= 0; i-- {
+		w.single(&d.responses[i])
+	}
+	w.wrap(tagSequence, responses)
+	w.time(d.producedAt)
+	responder := w.mark()
+	w.element(tagOctets, d.keyHash)
+	w.wrap(tagExplicit+2, responder)
+	w.wrap(tagSequence, mark)
 }
 
-// encodeResponses returns the SEQUENCE OF SingleResponse: everything an answer says about certificates, without
-// who says it, when it was signed, or the nonce.
-func encodeResponses(responses []singleResponse) ([]byte, error) {
-	var b cryptobyte.Builder
-	b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
-		for _, r := range responses {
-			b.AddASN1(asn1.SEQUENCE, r.add)
-		}
-	})
-	return b.Bytes()
-}
-
-func (r singleResponse) add(b *cryptobyte.Builder) {
-	b.AddBytes(r.certID)
+func (w *writer) single(r *singleResponse) {
+	mark := w.mark()
+	w.singleExtensions(r)
+	next := w.mark()
+	w.time(r.nextUpdate)
+	w.wrap(tagExplicit+0, next)
+	w.time(r.thisUpdate)
 	switch r.status {
 	case statusGood:
-		b.AddASN1(asn1.Tag(0).ContextSpecific(), func(*cryptobyte.Builder) {})
+		w.wrap(tagPrimitive+0, w.mark())
 	case statusRevoked:
-		addRevoked(b, r.revokedAt, r.reason)
+		w.revoked(r.revokedAt, r.reason)
 	case statusNonIssued:
-		addRevoked(b, time.Unix(0, 0), reasonCertificateHold)
+		w.revoked(time.Unix(0, 0), reasonCertificateHold)
 	default:
-		b.AddASN1(asn1.Tag(2).ContextSpecific(), func(*cryptobyte.Builder) {})
+		w.wrap(tagPrimitive+2, w.mark())
 	}
-	addTime(b, r.thisUpdate)
-	b.AddASN1(explicit(0), func(b *cryptobyte.Builder) { addTime(b, r.nextUpdate) })
+	w.octets(r.certID)
+	w.wrap(tagSequence, mark)
 }
 
-// addRevoked writes RevokedInfo.
-func addRevoked(b *cryptobyte.Builder, at time.Time, reason int) {
-	b.AddASN1(explicit(1), func(b *cryptobyte.Builder) {
-		addTime(b, at)
-		if reason != reasonUnspecified {
-			b.AddASN1(explicit(0), func(b *cryptobyte.Builder) { b.AddASN1Enum(int64(reason)) })
-		}
-	})
+// singleExtensions writes the archive cutoff and the proofs.
+func (w *writer) singleExtensions(r *singleResponse) {
+	if r.cutoff.IsZero() && r.proofs == nil {
+		return
+	}
+	mark := w.mark()
+	if r.proofs != nil {
+		w.proofs(r.proofs)
+	}
+	if !r.cutoff.IsZero() {
+		item := w.mark()
+		w.time(r.cutoff)
+		w.wrap(tagOctets, item)
+		w.oid(oidArchiveCutoff)
+		w.wrap(tagSequence, item)
+	}
+	w.wrap(tagSequence, mark)
+	w.wrap(tagExplicit+1, mark)
 }
 
-// addTime writes a GeneralizedTime in whole seconds of UTC, cut and not rounded, so that it is never later.
-func addTime(b *cryptobyte.Builder, t time.Time) {
-	b.AddASN1GeneralizedTime(t.UTC().Truncate(time.Second))
+// revoked writes RevokedInfo.
+func (w *writer) revoked(at time.Time, reason int) {
+	mark := w.mark()
+	if reason != reasonUnspecified {
+		w.octet(byte(reason))
+		w.string("\x0a\x01") // ENUMERATED of one octet
+		w.wrap(tagExplicit+0, mark)
+	}
+	w.time(at)
+	w.wrap(tagExplicit+1, mark)
 }

@@ -19,14 +19,16 @@ func TestEncodeResponseData(t *testing.T) {
 		return singleResponse{certID: id, status: s, revokedAt: at, reason: reason, thisUpdate: at, nextUpdate: next}
 	}
 	times := this + "a011" + until
-	got, err := responseData{
+	var w writer
+	w.responseData(&responseData{
 		keyHash:    []byte{0xaa, 0xbb},
 		producedAt: at,
 		responses: []singleResponse{
 			add(statusGood, 0), add(statusRevoked, 1), add(statusRevoked, 0), add(statusUnknown, 0), add(statusNonIssued, 0),
 		},
 		nonce: []byte{1, 2, 3},
-	}.encode()
+	})
+	got, err := w.written()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,12 +65,9 @@ func TestEcho(t *testing.T) {
 	cert := device(t, "d", 1)
 	source.publish(cert, Standing{Known: true, State: Good})
 	id := certID(t, crypto.SHA256, cert)
-	absent, err := id.encode("")
-	if err != nil {
-		t.Fatal(err)
-	}
+	absent := id.encode("")
 	nonce := bytes.Repeat([]byte("n"), 128)
-	body, status := answer(t, r, newRequest(t, nonce, id, CertID{Raw: absent}))
+	body, status := reply(t, r, newRequest(t, nonce, id, CertID{Raw: absent}))
 	if status != successful {
 		t.Fatal(status)
 	}
@@ -77,7 +76,7 @@ func TestEcho(t *testing.T) {
 			t.Errorf("the answer has no %x", part)
 		}
 	}
-	if body, _ = answer(t, r, newRequest(t, nil, id)); bytes.Contains(body, []byte(oidNonce)) {
+	if body, _ = reply(t, r, newRequest(t, nil, id)); bytes.Contains(body, []byte(oidNonce)) {
 		t.Error("a nonce was answered that nobody sent")
 	}
 }

@@ -11,9 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-
-	"golang.org/x/crypto/cryptobyte"
-	"golang.org/x/crypto/cryptobyte/asn1"
+	"sync"
 )
 
 // minRSABits is the smallest RSA key that may sign answers.
@@ -83,39 +81,25 @@ func algorithmOf(public crypto.PublicKey) (algorithm, error) {
 	return algorithm{}, fmt.Errorf("a key of type %T cannot sign answers", public)
 }
 
-// sign returns the whole OCSPResponse that carries a ResponseData.
-func (s *signer) sign(data responseData) ([]byte, error) {
-	tbs, err := data.encode()
+// sign returns a signature over a ResponseData.
+func (s *signer) sign(d *responseData) ([]byte, error) {
+	w := writers.Get().(*writer)
+	defer writers.Put(w)
+	w.reset()
+	w.responseData(d)
+	message, err := w.written()
 	if err != nil {
 		return nil, fmt.Errorf("encoding the response data: %w", err)
 	}
-	message := tbs
 	if s.algorithm.hash != 0 {
-		message = digest(s.algorithm.hash, tbs)
+		message = digest(s.algorithm.hash, message)
 	}
 	signature, err := s.key.Sign(rand.Reader, message, s.algorithm.hash)
 	if err != nil {
 		return nil, fmt.Errorf("signing an answer: %w", err)
 	}
-	var b cryptobyte.Builder
-	b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) { // BasicOCSPResponse
-		b.AddBytes(tbs)
-		b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
-			addOID(b, s.algorithm.oid)
-			b.AddBytes([]byte(s.algorithm.parameters))
-		})
-		b.AddASN1BitString(signature)
-		b.AddASN1(explicit(0), func(b *cryptobyte.Builder) {
-			b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
-				for _, cert := range data.certificates {
-					b.AddBytes(cert.Raw)
-				}
-			})
-		})
-	})
-	basic, err := b.Bytes()
-	if err != nil {
-		return nil, fmt.Errorf("encoding a BasicOCSPResponse: %w", err)
-	}
-	return encodeSuccessful(basic)
+	return signature, nil
 }
+
+// writers keep the space that answers are written in.
+var writers = sync.Pool{New: func() any { return &writer{space: make([]byte, 4<<10)} }}

@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// Source says what the ledger's final state says. The responder calls it for every request and keeps nothing, so
-// what it returns is what relying parties see.
+// Source says what the ledger's final state says. What the responder keeps of it ends with the Version, so what a
+// source returns is what relying parties see.
 //
-// Both methods are called from many goroutines at once. They may block; ctx is the request's and ends when the
+// All methods are called from many goroutines at once. They may block; ctx is the request's and ends when the
 // client goes away. An error from either means that no answer can be given now: the client is told internalError
 // and decides itself whether to ask elsewhere. A source must never turn an error into "not known" or Good.
 type Source interface {
@@ -17,7 +17,7 @@ type Source interface {
 	// of that request, and every Status must then read that checkpoint or a later one. So a status is never
 	// presented as fresher than the state it was read from. The zero time means that there is no final
 	// checkpoint yet.
-	Freshness(ctx context.Context) (time.Time, error)
+	Freshness(ctx context.Context) (Freshness, error)
 
 	// Status finds the published certificate that id names, by all of hash, issuer name hash, issuer key hash
 	// and serial. A Standing that is not Known says that nobody published such a certificate; it is signed and
@@ -27,6 +27,17 @@ type Source interface {
 	// A revocation that the node has authenticated and accepted may be shown as Suspended before it is final,
 	// never the other way round.
 	Status(ctx context.Context, id CertID) (Standing, error)
+
+	// Proofs returns the proofs of the publication in a leaf that Status named, under the newest checkpoint.
+	Proofs(ctx context.Context, leaf uint64) (Proofs, error)
+}
+
+// Freshness is how fresh the state is, and which it is.
+type Freshness struct {
+	Time time.Time
+	// Version is another one whenever any Status may have changed: while it stays, what was read before is not read
+	// again. It never comes back to an earlier value.
+	Version uint64
 }
 
 // State is how a published certificate stands.
@@ -48,6 +59,7 @@ type Standing struct {
 	// Reason is the CRLReason of a Revoked certificate (RFC 5280 section 5.3.1); 0 when none was given. It may
 	// not be certificateHold (6), which is what Suspended is for, nor removeFromCRL (8).
 	Reason int
+	Leaf   uint64 // of the publication, for Proofs
 }
 
 // CRLReason values that this package treats specially.
