@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"crypto/rand"
 	"crypto/x509"
 	"encoding/base64"
 	"net/http/httptest"
@@ -315,5 +316,29 @@ func TestPeersDelegated(t *testing.T) {
 	out, code = run(t, ocsptool, "--ask="+server.URL, "--load-cert", file, "--load-issuer", caFile, "--load-trust", caFile)
 	if code != 0 || !strings.Contains(out, "Verifying OCSP Response: Success") || !strings.Contains(out, "Certificate Status: good") {
 		t.Errorf("ocsptool: exit %d\n%s", code, out)
+	}
+}
+
+// TestPeersPinnedKey: who pinned an earlier certificate over the responder's key goes on with openssl when it is renewed, even
+// when the earlier one has ended. ocsptool means the certificate, not the key, and needs the new one: docs/ocsp.md says so.
+func TestPeersPinnedKey(t *testing.T) {
+	openssl, ocsptool := tool(t, "openssl"), tool(t, "ocsptool")
+	key := newP256(t)
+	s := newSite(t, key)
+	c := s.certs[0]
+	for _, until := range []time.Time{time.Now().Add(time.Hour), time.Now().Add(-time.Hour)} {
+		earlier, err := SelfSignedResponder(key, "Member A OCSP", until.Add(-168*time.Hour), until, rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pinned := writePEM(t, "pinned.pem", earlier)
+		out, code := run(t, openssl, "ocsp", "-url", s.url, "-VAfile", pinned, "-issuer", c.file, "-cert", c.file)
+		if code != 0 || !strings.Contains(out, "Response verify OK") {
+			t.Errorf("openssl, until %v: exit %d\n%s", until, code, out)
+		}
+		out, _ = run(t, ocsptool, "--ask="+s.url, "--load-cert", c.file, "--load-issuer", c.file, "--load-signer", pinned)
+		if !strings.Contains(out, "Verifying OCSP Response: Failure") {
+			t.Errorf("ocsptool, until %v: the page says it refuses\n%s", until, out)
+		}
 	}
 }

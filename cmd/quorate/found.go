@@ -320,8 +320,8 @@ func (k *keyMaker) make(name string, kind profile.KeyKind) (spki []byte, key cry
 }
 
 const (
-	responderLife  = 90 * 24 * time.Hour
-	responderRenew = 30 * 24 * time.Hour // left when it is replaced
+	responderLife  = 7 * 24 * time.Hour // nobody can revoke it
+	responderRenew = responderLife / 2  // left when it is replaced
 )
 
 // renewResponders replaces the responder certificates, one a member in the member set's order, when one is missing or

@@ -40,9 +40,12 @@ type nodeConfig struct {
 	// reads them is the member.
 	Keys string `json:"keys"`
 
-	// Responder is the PEM file of this member's OCSP responder certificate: made when missing, renewed when under 30 of its
-	// 90 days are left, also while the node runs. Clients pin it, or its key.
+	// Responder is the PEM file of this member's OCSP responder certificate: made when missing, renewed when half of its 7 days
+	// are over, also while the node runs. Clients pin it, or its key.
 	Responder string `json:"responder"`
+
+	// OCSP is how OCSP is answered.
+	OCSP ocspConfig `json:"ocsp,omitzero"`
 
 	// Listen is host:port for users: plain HTTP, open to whoever reaches it. Port 0 is any free one. Danger: none of what is
 	// read there is secret, but whoever reaches it can load the node.
@@ -108,7 +111,7 @@ func parseNodeConfig(data []byte, dir string) (*nodeConfig, error) {
 		check func() error
 	}{{"log", c.checkLog}, {"genesis", c.checkGenesis}, {"channel", c.checkChannel}, {"member", c.checkMember}, {"data", c.checkData},
 		{"keys", c.checkKeys}, {"listen", func() error { return checkAddress(c.Listen, 0) }}, {"listen_peers", c.checkListenPeers},
-		{"peers", c.checkPeers}} {
+		{"peers", c.checkPeers}, {"ocsp", func() error { return c.OCSP.check(dir) }}} {
 		if err := f.check(); err != nil {
 			return nil, fmt.Errorf("%s: %w", f.name, err)
 		}
@@ -266,7 +269,7 @@ func (c *nodeConfig) memberConfig() (cfg memberConfig, err error) {
 	if _, err := c.certificate(time.Now()); err != nil {
 		return cfg, usage{err}
 	}
-	cfg = memberConfig{name: c.Member, data: c.Data, genesis: c.genesis, set: c.set, keys: c.keys, certificate: c.certificate,
+	cfg = memberConfig{name: c.Member, data: c.Data, genesis: c.genesis, set: c.set, keys: c.keys, certificate: c.certificate, ocsp: c.OCSP,
 		listen: c.Listen, addresses: c.Peers, log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: c.level}))}
 	if !c.alone() {
 		if cfg.peers, err = net.Listen("tcp", c.ListenPeers); err != nil {

@@ -25,7 +25,6 @@ import (
 	"github.com/quorate-pki/quorate/ledger/api"
 	"github.com/quorate-pki/quorate/ledger/node"
 	"github.com/quorate-pki/quorate/ledger/peer"
-	"github.com/quorate-pki/quorate/ocsp"
 )
 
 // shareProcessors lets members that share this process write side by side: a write that waits for the disk holds one of
@@ -238,6 +237,7 @@ type memberConfig struct {
 	// certificate is the DER of the OCSP responder's certificate, renewed when it must be. It is asked for again while
 	// the member runs.
 	certificate func(now time.Time) ([]byte, error)
+	ocsp        ocspConfig
 	listen      string            // host:port for users; port 0: any free one
 	peers       net.Listener      // for peers; nil for a member alone
 	addresses   map[string]string // member name -> host:port for peers
@@ -282,15 +282,15 @@ func startMember(ctx context.Context, cfg memberConfig) (*member, error) {
 }
 
 func serve(n *node.Node, cfg memberConfig) (*member, error) {
-	responder := &responder{cfg: cfg, node: n}
-	if err := responder.renew(time.Now()); err != nil {
+	answers, err := newResponder(cfg, n, time.Now)
+	if err != nil {
 		return nil, err
 	}
 	ledgerAPI := api.New(api.Config{Channel: cfg.set.Channel, Log: "0", Reader: n, Submit: n, Logger: cfg.log})
 	handler := routes{
 		{"/v1", ledgerAPI},
 		{"/log", ledgerAPI},
-		{"/ocsp", responder},
+		{ocspPrefix, answers},
 		{"/healthz", health(n)},
 		{"/metrics", metrics(n)},
 	}
@@ -311,44 +311,6 @@ func serve(n *node.Node, cfg memberConfig) (*member, error) {
 		}
 	}()
 	return m, nil
-}
-
-// responder answers OCSP. A node may run longer than a responder certificate lasts, so it looks at it every hour.
-type responder struct {
-	cfg  memberConfig
-	node *node.Node
-
-	mu      sync.Mutex // guards what follows
-	current *ocsp.Responder
-	der     []byte // its certificate
-	again   time.Time
-}
-
-func (r *responder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	r.mu.Lock()
-	if now := time.Now(); now.After(r.again) {
-		if err := r.renew(now); err != nil {
-			r.cfg.log.Warn("renewing the OCSP responder certificate", "err", err)
-		}
-	}
-	current := r.current
-	r.mu.Unlock()
-	current.ServeHTTP(w, req)
-}
-
-// renew needs the lock, once r is shared.
-func (r *responder) renew(now time.Time) error {
-	r.again = now.Add(time.Hour)
-	der, err := r.cfg.certificate(now)
-	if err != nil || bytes.Equal(der, r.der) {
-		return err
-	}
-	next, err := ocsp.New(ocsp.Config{Source: ocsp.LedgerSource{Reader: r.node}, Key: r.cfg.keys.responder, Certificate: der, Prefix: "/ocsp", Now: time.Now, Log: r.cfg.log})
-	if err != nil {
-		return err
-	}
-	r.current, r.der = next, der
-	return nil
 }
 
 // stop takes no new requests, lets the ones at hand end, then closes the node.
