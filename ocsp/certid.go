@@ -73,7 +73,7 @@ func readCertID(s *cryptobyte.String) (CertID, error) {
 		body       cryptobyte.String
 		algorithm  cryptobyte.String
 		parameters cryptobyte.String
-		oid        string
+		oid        cryptobyte.String
 	)
 	if !s.ReadASN1Element(&raw, asn1.SEQUENCE) {
 		return id, errors.New("reqCert is not a SEQUENCE")
@@ -95,7 +95,7 @@ func readCertID(s *cryptobyte.String) (CertID, error) {
 	if !readIntegerOctets(&body, &id.Serial) || !body.Empty() {
 		return id, errors.New("serialNumber is not a minimal INTEGER at the end of reqCert")
 	}
-	if id.Hash = hashOfOID(oid); id.Hash == 0 {
+	if id.Hash = hashOfOID(string(oid)); id.Hash == 0 {
 		return id, nil
 	}
 	if len(parameters) != 0 && string(parameters) != derNull {

@@ -41,7 +41,7 @@ type extension struct {
 }
 
 // readOID reads an OBJECT IDENTIFIER and checks that each arc is written in the fewest octets (X.690 8.19.2).
-func readOID(s *cryptobyte.String, out *string) bool {
+func readOID(s *cryptobyte.String, out *cryptobyte.String) bool {
 	var content cryptobyte.String
 	if !s.ReadASN1(&content, asn1.OBJECT_IDENTIFIER) || len(content) == 0 {
 		return false
@@ -53,7 +53,7 @@ func readOID(s *cryptobyte.String, out *string) bool {
 		}
 		arcStarts = c&0x80 == 0
 	}
-	*out = string(content)
+	*out = content
 	return arcStarts // the last arc is complete
 }
 
@@ -84,12 +84,13 @@ func readExtensions(s *cryptobyte.String, out *[]extension) bool {
 	seen := make(map[string]struct{})
 	for !list.Empty() {
 		var (
-			item cryptobyte.String
-			e    extension
+			item, oid cryptobyte.String
+			e         extension
 		)
-		if !list.ReadASN1(&item, asn1.SEQUENCE) || !readOID(&item, &e.oid) {
+		if !list.ReadASN1(&item, asn1.SEQUENCE) || !readOID(&item, &oid) {
 			return false
 		}
+		e.oid = string(oid)
 		if item.PeekASN1Tag(asn1.BOOLEAN) {
 			if !item.ReadASN1Boolean(&e.critical) || !e.critical {
 				return false

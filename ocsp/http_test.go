@@ -245,6 +245,14 @@ func TestCaching(t *testing.T) {
 	}
 }
 
+func TestHTTPTime(t *testing.T) {
+	for s := int64(0); s < 4_000_000_000; s += 86_400*9 + 3_661 {
+		if at := time.Unix(s, 0).In(time.FixedZone("east", 3600)); string(appendHTTPTime(nil, at)) != at.UTC().Format(http.TimeFormat) {
+			t.Fatalf("%s for %v", appendHTTPTime(nil, at), at)
+		}
+	}
+}
+
 // TestSlowClock: a node whose clock is behind tells caches no more than one whose clock is right.
 func TestSlowClock(t *testing.T) {
 	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)

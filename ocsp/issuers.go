@@ -71,7 +71,7 @@ func appendIssuer(b []byte, h crypto.Hash, nameHash, keyHash []byte) []byte {
 }
 
 // of returns the registered CA that a CertID names, or nil: nobody registered such an issuer.
-func (all authorities) of(id CertID) *authority {
+func (all authorities) of(id *CertID) *authority {
 	if len(all) == 0 {
 		return nil
 	}

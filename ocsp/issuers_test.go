@@ -88,7 +88,7 @@ func TestAuthority(t *testing.T) {
 	for _, h := range []crypto.Hash{crypto.SHA1, crypto.SHA256, crypto.SHA384} {
 		source.standings[indexKey(gave.id(t, h, known))] = Standing{Known: true, State: Good}
 	}
-	own, delegated := r.own, parseX509(t, r.authorities.of(gave.id(t, crypto.SHA1, known)).responder.Raw)
+	own, delegated := r.own, parseX509(t, authorityOf(r, gave.id(t, crypto.SHA1, known)).responder.Raw)
 	device := device(t, "d", 1)
 	source.publish(device, Standing{Known: true, State: Good})
 	issue := func(ca *testCA) []byte { return ca.issue(t, "never published", 101, &newP256(t).PublicKey, nil) }
@@ -158,3 +158,5 @@ func TestIssuersRefused(t *testing.T) {
 		}
 	}
 }
+
+func authorityOf(r *Responder, id CertID) *authority { return r.authorities.of(&id) }

@@ -39,7 +39,7 @@ type Request struct {
 	requestorName    []byte        // the whole [1] element
 	signature        []byte        // the whole [0] element
 	extensions       []extension   // of the request, in order, with the nonce
-	singleExtensions [][]extension // one list for each of Certs
+	singleExtensions [][]extension // one list for each of the first of Certs; none for the rest
 }
 
 // NewRequest makes an unsigned request. Give a nonce of 32 octets from a secure random source (RFC 9654 section
@@ -76,27 +76,36 @@ func ParseRequest(der []byte) (*Request, error) {
 }
 
 func parseRequest(der []byte, most int) (*Request, error) {
+	r := new(Request)
+	if err := r.parse(der, most); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// parse reads a request into r, in the space that its Certs have.
+func (r *Request) parse(der []byte, most int) error {
+	*r = Request{Raw: der, Certs: r.Certs[:0]}
 	if len(der) > MaxRequestSize {
-		return nil, malformed("longer than %d octets", MaxRequestSize)
+		return malformed("longer than %d octets", MaxRequestSize)
 	}
 	var request, tbs, name, list cryptobyte.String
 	input := cryptobyte.String(der)
 	if !input.ReadASN1(&request, asn1.SEQUENCE) || !input.Empty() {
-		return nil, malformed("not one DER SEQUENCE")
+		return malformed("not one DER SEQUENCE")
 	}
 	if !request.ReadASN1(&tbs, asn1.SEQUENCE) {
-		return nil, malformed("tbsRequest is not a SEQUENCE")
+		return malformed("tbsRequest is not a SEQUENCE")
 	}
-	r := &Request{Raw: der}
 	if request.PeekASN1Tag(explicit(0)) && !readWrapped(&request, &r.signature, 0, asn1.SEQUENCE) {
-		return nil, malformed("optionalSignature is not one SEQUENCE")
+		return malformed("optionalSignature is not one SEQUENCE")
 	}
 	if !request.Empty() {
-		return nil, malformed("something follows the request")
+		return malformed("something follows the request")
 	}
 
 	if tbs.PeekASN1Tag(explicit(0)) {
-		return nil, malformed("version is present: v1, the only one, is the DEFAULT, which DER leaves out")
+		return malformed("version is present: v1, the only one, is the DEFAULT, which DER leaves out")
 	}
 	if tbs.PeekASN1Tag(explicit(1)) {
 		var (
@@ -104,36 +113,36 @@ func parseRequest(der []byte, most int) (*Request, error) {
 			tag   asn1.Tag
 		)
 		if !tbs.ReadASN1Element(&name, explicit(1)) {
-			return nil, malformed("requestorName is cut short")
+			return malformed("requestorName is cut short")
 		}
 		r.requestorName = name
 		if !name.ReadASN1(&inner, explicit(1)) || !inner.ReadAnyASN1(&name, &tag) || !inner.Empty() {
-			return nil, malformed("requestorName is not one GeneralName")
+			return malformed("requestorName is not one GeneralName")
 		}
 	}
 	if !tbs.ReadASN1(&list, asn1.SEQUENCE) || list.Empty() {
-		return nil, malformed("requestList is not a SEQUENCE of at least one Request")
+		return malformed("requestList is not a SEQUENCE of at least one Request")
 	}
 	if err := r.readRequestList(list, most); err != nil {
-		return nil, err
+		return err
 	}
 	if tbs.PeekASN1Tag(explicit(2)) {
 		var wrapped cryptobyte.String
 		if !tbs.ReadASN1(&wrapped, explicit(2)) || !readExtensions(&wrapped, &r.extensions) || !wrapped.Empty() {
-			return nil, malformed("requestExtensions are not well formed")
+			return malformed("requestExtensions are not well formed")
 		}
 	}
 	if !tbs.Empty() {
-		return nil, malformed("something follows tbsRequest")
+		return malformed("something follows tbsRequest")
 	}
 	if err := r.readExtensions(); err != nil {
-		return nil, err
+		return err
 	}
 	// Last, so that whatever is malformed is called so.
 	if err := r.supported(); err != nil {
-		return nil, err
+		return err
 	}
-	return r, nil
+	return nil
 }
 
 // readRequestList reads each Request of the list. One too many ends it at once: what follows is not looked at.
@@ -163,7 +172,10 @@ func (r *Request) readRequestList(list cryptobyte.String, most int) error {
 			return malformed("Request %d: something follows it", len(r.Certs))
 		}
 		r.Certs = append(r.Certs, id)
-		r.singleExtensions = append(r.singleExtensions, extensions)
+		if extensions != nil {
+			r.singleExtensions = append(r.singleExtensions, make([][]extension, len(r.Certs)-len(r.singleExtensions))...)
+			r.singleExtensions[len(r.Certs)-1] = extensions
+		}
 	}
 	return nil
 }
@@ -201,7 +213,9 @@ func (r *Request) supported() error {
 		if id.Hash == 0 {
 			return fmt.Errorf("%w: Request %d: unknown hash algorithm", ErrUnsupported, i)
 		}
-		for _, e := range r.singleExtensions[i] {
+	}
+	for i, list := range r.singleExtensions {
+		for _, e := range list {
 			if e.critical {
 				return fmt.Errorf("%w: Request %d: unknown critical extension", ErrUnsupported, i)
 			}

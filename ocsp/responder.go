@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -46,6 +47,22 @@ type answer struct {
 	now       time.Time // when it is given, which may be long after it was signed
 }
 
+// exchange is one request and its answer, with the space for both. Nothing of it outlives the request.
+type exchange struct {
+	in      []byte // the request, in DER
+	request Request
+	answer  answer
+	out     writer // the answer, in DER
+
+	single [1]singleResponse    // of an answer about one certificate
+	cert   [1]*x509.Certificate // the same
+}
+
+// exchanges keep the space.
+var exchanges = sync.Pool{New: func() any {
+	return &exchange{in: make([]byte, 0, 1<<10), out: writer{space: make([]byte, 2<<10)}}
+}}
+
 // moment is when a request is answered, by the ledger's clock and by the node's.
 type moment struct {
 	fresh   time.Time // thisUpdate of what is signed now, whole seconds
@@ -53,118 +70,112 @@ type moment struct {
 	version uint64    // of the state
 }
 
-// answer judges a request and signs, unless what was signed before still stands.
-func (r *Responder) answer(ctx context.Context, der []byte) (*answer, error) {
-	request, err := parseRequest(der, r.cfg.MaxRequests)
-	if err != nil {
-		return nil, err
+// judge reads the request in x.in and makes its answer: signed now, unless what was signed before still stands.
+func (r *Responder) judge(ctx context.Context, x *exchange) error {
+	request := &x.request
+	if err := request.parse(x.in, r.cfg.MaxRequests); err != nil {
+		return err
 	}
 	m, err := r.moment(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if len(request.Certs) == 1 && request.Nonce == nil && !request.Proofs {
-		return r.answerOne(ctx, request.Certs[0], m)
+		return r.answerOne(ctx, x, m)
 	}
-	a := &answer{now: m.now, data: responseData{
-		keyHash:    r.signer.keyHash,
-		producedAt: m.now,
-		responses:  make([]singleResponse, 0, len(request.Certs)),
-		nonce:      request.Nonce,
-	}}
-	for _, id := range request.Certs {
+	x.answer = answer{now: m.now, data: responseData{keyHash: r.signer.keyHash, producedAt: m.now, nonce: request.Nonce}}
+	data := &x.answer.data
+	data.responses = make([]singleResponse, 0, len(request.Certs))
+	for i := range request.Certs {
+		id := &request.Certs[i]
 		cert, err := r.right(id, m.now)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if !slices.Contains(a.data.certificates, cert) {
-			a.data.certificates = append(a.data.certificates, cert)
+		if !slices.Contains(data.certificates, cert) {
+			data.certificates = append(data.certificates, cert)
 		}
 		standing, err := r.standing(ctx, id)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		single, err := r.single(id, standing, m)
+		single, err := r.singleOf(id, standing, m)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if request.Proofs && standing.Known {
 			if single.proofs, err = r.proofs(ctx, standing); err != nil {
-				return nil, err
+				return err
 			}
 		}
-		a.data.responses = append(a.data.responses, single)
+		data.responses = append(data.responses, single)
 	}
-	a.signature, err = r.signer.sign(&a.data)
-	return a, err
+	x.answer.signature, err = r.signer.sign(data)
+	return err
 }
 
 // answerOne answers about one certificate what others may be told as well. It is signed once for each CertID, status
 // and a third of the staleness; no status is read again before the ledger's state changes.
-func (r *Responder) answerOne(ctx context.Context, id CertID, m moment) (*answer, error) {
+func (r *Responder) answerOne(ctx context.Context, x *exchange, m moment) error {
+	id := &x.request.Certs[0]
 	cert, err := r.right(id, m.now)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	key := certKey(sha256.Sum256(id.Raw))
 	shard := r.answers.shard(&key)
 	if k := shard.get(&key); k != nil && k.version.Load() == m.version && k.young(m, r.cfg.Staleness) {
-		return r.again(id, cert, k, m.now), nil
+		r.again(x, cert, k, m.now)
+		return nil
 	}
 	standing, err := r.standing(ctx, id)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if !standing.Known {
-		return r.sign(id, cert, standing, m)
+		return r.sign(x, cert, standing, m)
 	}
 	shard.signing.Lock()
 	defer shard.signing.Unlock()
 	if k := shard.get(&key); k != nil && k.standing == standing && k.young(m, r.cfg.Staleness) {
 		k.version.Store(m.version)
-		return r.again(id, cert, k, m.now), nil
+		r.again(x, cert, k, m.now)
+		return nil
 	}
-	a, err := r.sign(id, cert, standing, m)
-	if err != nil {
-		return nil, err
+	if err := r.sign(x, cert, standing, m); err != nil {
+		return err
 	}
-	k := &keptAnswer{standing: standing, thisUpdate: m.fresh.Unix(), producedAt: m.now.Unix(), signature: a.signature}
+	k := &keptAnswer{standing: standing, thisUpdate: m.fresh.Unix(), producedAt: m.now.Unix(), signature: x.answer.signature}
 	k.version.Store(m.version)
 	shard.put(&key, k, r.answers.most)
-	return a, nil
+	return nil
 }
 
 // sign answers about one certificate.
-func (r *Responder) sign(id CertID, cert *x509.Certificate, standing Standing, m moment) (*answer, error) {
-	single, err := r.single(id, standing, m)
-	if err != nil {
-		return nil, err
+func (r *Responder) sign(x *exchange, cert *x509.Certificate, standing Standing, m moment) (err error) {
+	if x.single[0], err = r.singleOf(&x.request.Certs[0], standing, m); err != nil {
+		return err
 	}
-	a := r.one(single, cert, m.now)
-	a.signature, err = r.signer.sign(&a.data)
-	return a, err
+	r.one(x, cert, m.now, m.now)
+	x.answer.signature, err = r.signer.sign(&x.answer.data)
+	return err
 }
 
-// again is the answer that was signed before.
-func (r *Responder) again(id CertID, cert *x509.Certificate, k *keptAnswer, now time.Time) *answer {
-	a := r.one(r.known(id, k.standing, time.Unix(k.thisUpdate, 0)), cert, time.Unix(k.producedAt, 0))
-	a.signature, a.now = k.signature, now
-	return a
+// again answers what was signed before.
+func (r *Responder) again(x *exchange, cert *x509.Certificate, k *keptAnswer, now time.Time) {
+	x.single[0] = r.known(&x.request.Certs[0], &k.standing, time.Unix(k.thisUpdate, 0))
+	r.one(x, cert, time.Unix(k.producedAt, 0), now)
+	x.answer.signature = k.signature
 }
 
-func (r *Responder) one(single singleResponse, cert *x509.Certificate, producedAt time.Time) *answer {
-	x := &struct {
-		answer
-		single [1]singleResponse
-		cert   [1]*x509.Certificate
-	}{single: [1]singleResponse{single}, cert: [1]*x509.Certificate{cert}}
-	x.data = responseData{keyHash: r.signer.keyHash, producedAt: producedAt, responses: x.single[:], certificates: x.cert[:]}
-	x.now = producedAt
-	return &x.answer
+// one makes an answer of x.single, without its signature.
+func (r *Responder) one(x *exchange, cert *x509.Certificate, producedAt, now time.Time) {
+	x.cert[0] = cert
+	x.answer = answer{now: now, data: responseData{keyHash: r.signer.keyHash, producedAt: producedAt, responses: x.single[:], certificates: x.cert[:]}}
 }
 
 // right returns the certificate that shows by what right the answer about id is given.
-func (r *Responder) right(id CertID, now time.Time) (*x509.Certificate, error) {
+func (r *Responder) right(id *CertID, now time.Time) (*x509.Certificate, error) {
 	if a := r.authorities.of(id); a != nil {
 		return a.at(now)
 	}
@@ -205,8 +216,8 @@ func (r *Responder) moment(ctx context.Context) (moment, error) {
 
 // standing reads how a certificate stands. Where a revocation's details break the contract of Source the details are
 // dropped, not the revocation: a client that gets an error instead may well go on.
-func (r *Responder) standing(ctx context.Context, id CertID) (Standing, error) {
-	s, err := r.cfg.Source.Status(ctx, id)
+func (r *Responder) standing(ctx context.Context, id *CertID) (Standing, error) {
+	s, err := r.cfg.Source.Status(ctx, *id)
 	if err != nil {
 		return Standing{}, fmt.Errorf("reading a status: %w", err)
 	}
@@ -231,10 +242,10 @@ func (r *Responder) standing(ctx context.Context, id CertID) (Standing, error) {
 	return s, nil
 }
 
-// single is what is said about one certificate.
-func (r *Responder) single(id CertID, standing Standing, m moment) (singleResponse, error) {
+// singleOf is what is said about one certificate.
+func (r *Responder) singleOf(id *CertID, standing Standing, m moment) (singleResponse, error) {
 	if standing.Known {
-		return r.known(id, standing, m.fresh), nil
+		return r.known(id, &standing, m.fresh), nil
 	}
 	if !r.unknowns.take(m.now) {
 		return singleResponse{}, errFlood
@@ -250,7 +261,7 @@ func (r *Responder) single(id CertID, standing Standing, m moment) (singleRespon
 }
 
 // known is what is said about a published certificate.
-func (r *Responder) known(id CertID, standing Standing, thisUpdate time.Time) singleResponse {
+func (r *Responder) known(id *CertID, standing *Standing, thisUpdate time.Time) singleResponse {
 	s := singleResponse{certID: id.Raw, status: statusRevoked, revokedAt: standing.At, reason: standing.Reason,
 		thisUpdate: thisUpdate, nextUpdate: thisUpdate.Add(r.cfg.Staleness), cutoff: r.cfg.ArchiveCutoff}
 	if standing.State == Good {

@@ -33,6 +33,15 @@ func reply(t *testing.T, r *Responder, request []byte) ([]byte, responseStatus) 
 	return octets(t, r.signer, a), successful
 }
 
+// answer judges a request in space of its own.
+func (r *Responder) answer(ctx context.Context, request []byte) (*answer, error) {
+	x := &exchange{in: request}
+	if err := r.judge(ctx, x); err != nil {
+		return nil, err
+	}
+	return &x.answer, nil
+}
+
 // octets are those of an answer.
 func octets(t *testing.T, s *signer, a *answer) []byte {
 	t.Helper()

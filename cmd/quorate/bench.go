@@ -19,13 +19,13 @@ func newBench() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "bench",
 		Short:   "Measure this build on this machine, against what the machine can do",
-		Example: "  quorate bench publish --preload 100000",
+		Example: "  quorate bench publish --preload 100000\n  quorate bench ocsp --certs 1000",
 		Args: func(cmd *cobra.Command, args []string) error {
 			return usage{errors.New("a measurement is missing; see quorate bench --help")}
 		},
 		RunE: func(*cobra.Command, []string) error { return nil },
 	}
-	cmd.AddCommand(newBenchPublish())
+	cmd.AddCommand(newBenchPublish(), newBenchOCSP())
 	return cmd
 }
 

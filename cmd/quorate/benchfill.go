@@ -20,7 +20,7 @@ import (
 )
 
 // fill gives every member a log of preloaded certificates: made once, cosigned by all, and folded by each from its tiles.
-func (b *publishBench) fill() error {
+func (b *bench) fill() error {
 	if b.preload == 0 {
 		return nil
 	}
@@ -57,12 +57,12 @@ func (b *publishBench) fill() error {
 	return b.fold(tlog.FormatNote(cp, sigs), m)
 }
 
-func (b *publishBench) data(member string) string {
+func (b *bench) data(member string) string {
 	return filepath.Join(b.consortium.dir, "nodes", member)
 }
 
 // fold restores every member's directory, as many at once as there are cores.
-func (b *publishBench) fold(note []byte, m *madeLog) error {
+func (b *bench) fold(note []byte, m *madeLog) error {
 	errs := make([]error, b.members)
 	places := make(chan struct{}, runtime.NumCPU())
 	var wg sync.WaitGroup
@@ -79,7 +79,7 @@ func (b *publishBench) fold(note []byte, m *madeLog) error {
 }
 
 // makeLog executes blocks of new certificates, without checking signatures, and keeps what they leave.
-func (b *publishBench) makeLog() (*madeLog, *state.State, error) {
+func (b *bench) makeLog() (*madeLog, *state.State, error) {
 	first := b.consortium.set.Members[0]
 	keys, err := readKeys(filepath.Join(b.consortium.dir, "orgs", first.Name), first)
 	if err != nil {
@@ -111,8 +111,11 @@ func (b *publishBench) makeLog() (*madeLog, *state.State, error) {
 }
 
 // extend executes a block of n publications on a state.
-func (b *publishBench) extend(on *state.State, n int, key ed25519.PrivateKey) (*state.Executed, error) {
+func (b *bench) extend(on *state.State, n int, key ed25519.PrivateKey) (*state.Executed, error) {
 	ders, err := b.devices(n)
+	if err == nil && b.filled != nil {
+		err = b.filled(ders)
+	}
 	if err != nil {
 		return nil, err
 	}

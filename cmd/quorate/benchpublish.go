@@ -2,11 +2,8 @@ package main
 
 import (
 	"bytes"
-	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -17,7 +14,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/quorate-pki/quorate/ca"
 	"github.com/quorate-pki/quorate/ca/profile"
 	"github.com/quorate-pki/quorate/internal/reason"
 	"github.com/quorate-pki/quorate/ledger"
@@ -34,29 +30,27 @@ const (
 
 // publishBench is one run of `bench publish`.
 type publishBench struct {
-	members, preload, turns, samples int
-	profileFile                      string
+	bench
+	turns, samples int
+	clients        []*client.Client // of each member
+	profileFile    string
 
-	ctx    context.Context
-	dir    string
-	log    io.Writer // progress
-	serial int       // of the newest device
-	begun  time.Time
-
-	consortium *consortium
-	channel    ledger.Hash
-	running    []*member
-	clients    []*client.Client // of each member
-	signer     ledger.Signer
-	profile    *bytes.Buffer
-	cpu        map[string]int64 // stage -> nanoseconds
+	profile *bytes.Buffer
+	cpu     map[string]int64 // stage -> nanoseconds
 }
 
 func (b *publishBench) run() (r *publishFigures, err error) {
-	b.begun, b.cpu = time.Now(), map[string]int64{}
+	b.cpu = map[string]int64{}
 	r = &publishFigures{Members: b.members, Cores: runtime.NumCPU(), Preloaded: b.preload}
 	if err := b.establish(); err != nil {
 		return nil, err
+	}
+	for _, m := range b.running {
+		c, err := client.New(client.Config{Nodes: []string{m.url}, Policy: b.consortium.set.Policy(0)})
+		if err != nil {
+			return nil, errors.Join(err, stopAll(b.running))
+		}
+		b.clients = append(b.clients, c)
 	}
 	defer func() { err = errors.Join(err, stopAll(b.running)) }()
 	if err := b.throughput(r); err != nil {
@@ -67,95 +61,6 @@ func (b *publishBench) run() (r *publishFigures, err error) {
 		return nil, fmt.Errorf("measuring latency: %w", err)
 	}
 	return r, nil
-}
-
-func (b *publishBench) say(format string, args ...any) {
-	fmt.Fprintf(b.log, "%6.1fs  %s\n", time.Since(b.begun).Seconds(), fmt.Sprintf(format, args...))
-}
-
-// establish founds the consortium, fills it, and starts it.
-func (b *publishBench) establish() error {
-	g, err := readGenesisFile("", b.members)
-	if err != nil {
-		return err
-	}
-	for i := range g.Organisations {
-		if o := &g.Organisations[i]; o.LineKeys > 0 {
-			o.QuotaDay, o.QuotaTotal = 1e9, 1e9
-		}
-	}
-	dir := filepath.Join(b.dir, "consortium")
-	if err := found(dir, g, time.Now()); err != nil {
-		return err
-	}
-	if b.signer, _, err = readSigner(filepath.Join(dir, "orgs", "acme-cells", "line.key")); err != nil {
-		return err
-	}
-	if b.consortium, err = openConsortium(dir, quietLog()); err != nil {
-		return err
-	}
-	genesis, err := ledger.ParseBlock(b.consortium.genesis)
-	if err != nil {
-		return err
-	}
-	b.channel = genesis.Txs[0].ID
-	if err := b.fill(); err != nil {
-		return fmt.Errorf("filling the state: %w", err)
-	}
-	b.say("starting %s", count(b.members, "member"))
-	if b.running, err = b.consortium.start(b.ctx, "127.0.0.1:0"); err != nil {
-		return err
-	}
-	p, err := readPolicy(filepath.Join(dir, policyName))
-	if err != nil {
-		return err
-	}
-	for _, m := range b.running {
-		c, err := client.New(client.Config{Nodes: []string{m.url}, Policy: p})
-		if err != nil {
-			return err
-		}
-		b.clients = append(b.clients, c)
-	}
-	return nil
-}
-
-// devices issues certificates on all cores.
-func (b *publishBench) devices(n int) ([][]byte, error) {
-	p, _ := profile.ByName("small-cell")
-	ders, errs := make([][]byte, n), make([]error, runtime.NumCPU())
-	var wg sync.WaitGroup
-	for w := range errs {
-		wg.Go(func() {
-			for i := w; i < n && errs[w] == nil; i += len(errs) {
-				serial := fmt.Sprintf("ACME-%08d", b.serial+i+1)
-				key, err := ca.GenerateKey(profile.P256, rand.Reader)
-				if err == nil {
-					ders[i], err = ca.SelfIssue(ca.SelfIssueConfig{Profile: p, Key: key, Serial: serial, Organisation: "acme-cells",
-						DNSNames: []string{strings.ToLower(serial) + ".acme-cells.example"}, NotBefore: b.begun.Truncate(time.Second), Rand: rand.Reader})
-				}
-				errs[w] = err
-			}
-		})
-	}
-	wg.Wait()
-	b.serial += n
-	return ders, errors.Join(errs...)
-}
-
-// transaction publishes certificates.
-func (b *publishBench) transaction(ders [][]byte) ([]byte, error) {
-	tx := ledger.Tx{Channel: b.channel, Expiry: ledger.MillisOf(time.Now().Add(time.Hour))}
-	rand.Read(tx.Nonce[:])
-	var bodies [][]byte
-	for _, der := range ders {
-		bodies = append(bodies, ledger.EncodeBody(ledger.OpPublish, ledger.Publish{Profile: 1, Certificate: der}))
-	}
-	s, err := ledger.SignTx(tx, bodies, ledger.ForLedger, b.signer)
-	if err != nil {
-		return nil, err
-	}
-	return s.Encode(), nil
 }
 
 // submit sends a transaction to a member, again while it is busy, and demands that all of it is accepted.

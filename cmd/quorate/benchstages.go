@@ -23,7 +23,7 @@ var stages = []struct {
 	{"judge and fold", []string{"ledger/state."}},
 	{"parse transactions and blocks", []string{"ledger.ParseSubmission", "ledger.ParseBlock", "profile.Parse"}},
 	{"order: raft and its store", []string{"hashicorp/raft", "go.etcd.io/bbolt", "ledger/order."}},
-	{"the bench's own client", []string{"ledger/client.", "main.(*publishBench)"}},
+	{"the bench's own client", []string{"ledger/client.", "main.(*publishBench)", "main.(*bench)"}},
 	{"network between members, and answers", []string{"net/http", "crypto/tls", "ledger/peer.", "node.(*exchange)", "ledger/api."}},
 	{"runtime: scheduling, system calls", []string{"runtime."}},
 }

@@ -23,8 +23,12 @@ type route struct {
 type routes []route
 
 func (rs routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p := r.URL.RawPath
+	if p == "" { // it is what anybody would escape Path to
+		p = r.URL.Path
+	}
 	for _, x := range rs {
-		if p := r.URL.EscapedPath(); p == x.Prefix || strings.HasPrefix(p, x.Prefix+"/") {
+		if rest, ok := strings.CutPrefix(p, x.Prefix); ok && (rest == "" || rest[0] == '/') {
 			x.Handler.ServeHTTP(w, r)
 			return
 		}

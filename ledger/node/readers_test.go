@@ -1,9 +1,11 @@
 package node_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -64,6 +66,60 @@ func TestReadersWhileABundleCompletes(t *testing.T) {
 	}
 	if asked.Load() == 0 {
 		t.Error("the test asked nothing")
+	}
+}
+
+// TestRecordsOfOneKey: asked for by its whole key, a record is the one that a walk over its kind finds; a key that is not there,
+// or that ends early, finds what begins with it.
+func TestRecordsOfOneKey(t *testing.T) {
+	c := ledgertest.Found(8, 1)
+	fs := vfs.NewMem()
+	mustInit(t, c, fs)
+	n, err := node.Open(t.Context(), c.NodeConfig(fs, &ledgertest.Clock{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close()
+	if _, err := n.Submit(t.Context(), workload(c)[2].Raw); err != nil {
+		t.Fatal(err)
+	}
+	walk := func(kind ledger.RecordKind, prefix, after []byte) (out []ledger.Record) {
+		t.Helper()
+		for r, err := range n.Records(t.Context(), kind, prefix, after) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			out = append(out, r)
+		}
+		return out
+	}
+	for _, kind := range []ledger.RecordKind{ledger.RecordKey, ledger.RecordDevice, ledger.RecordCertID, ledger.RecordTx, ledger.RecordOrg,
+		ledger.RecordNamespace, ledger.RecordRegistry, ledger.RecordUsage, ledger.RecordChunk, ledger.RecordHeight, ledger.RecordChannel} {
+		all := walk(kind, nil, nil)
+		if len(all) == 0 {
+			t.Errorf("no records of kind %c", kind)
+		}
+		for i, want := range all[:min(len(all), 20)] {
+			got := walk(kind, want.Key, nil)
+			if len(got) == 0 || !bytes.Equal(got[0].Key, want.Key) || !bytes.Equal(got[0].Value, want.Value) || len(got) > 1 && len(want.Key) > 0 {
+				t.Errorf("kind %c, record %d: %x, want %x", kind, i, got, want)
+			}
+			if len(want.Key) == 0 {
+				continue
+			}
+			if got := walk(kind, want.Key, want.Key); len(got) != 0 {
+				t.Errorf("kind %c, record %d: %x after itself", kind, i, got)
+			}
+			if got := walk(kind, append(bytes.Clone(want.Key), 0), nil); len(got) != 0 {
+				t.Errorf("kind %c, record %d: %x under a longer key", kind, i, got)
+			}
+			if got := walk(kind, want.Key[:len(want.Key)-1], nil); !slices.ContainsFunc(got, func(r ledger.Record) bool { return bytes.Equal(r.Value, want.Value) }) {
+				t.Errorf("kind %c, record %d: not under the beginning of its key", kind, i)
+			}
+		}
+	}
+	if got := walk(ledger.RecordKey, make([]byte, 32), nil); len(got) != 0 {
+		t.Errorf("%x", got)
 	}
 }
 

@@ -66,6 +66,14 @@ func (s *store) Records(kind ledger.RecordKind, prefix []byte) iter.Seq2[ledger.
 
 func records(r pebbleReader, kind ledger.RecordKind, prefix, past []byte) iter.Seq2[ledger.Record, error] {
 	return func(yield func(ledger.Record, error) bool) {
+		if past == nil && len(prefix) == keySizes[kind] && len(prefix) > 0 {
+			// No other key begins with a whole one: getting it takes half of what looking for it does.
+			v, err := get(r, state.Key(kind, prefix))
+			if err != nil || v != nil {
+				yield(ledger.Record{Key: bytes.Clone(prefix), Value: v}, err)
+			}
+			return
+		}
 		low, high := state.Key(kind, prefix), after(state.Key(kind, prefix))
 		if past != nil {
 			// The least key above past.
@@ -88,6 +96,10 @@ func records(r pebbleReader, kind ledger.RecordKind, prefix, past []byte) iter.S
 		}
 	}
 }
+
+// keySizes are the lengths of the keys of kinds whose keys have one length.
+var keySizes = map[ledger.RecordKind]int{ledger.RecordKey: 32, ledger.RecordDevice: 32, ledger.RecordCertID: 33, ledger.RecordTx: 32,
+	ledger.RecordOrg: 16, ledger.RecordNamespace: 16, ledger.RecordRegistry: 32, ledger.RecordChunk: 8, ledger.RecordHeight: 8}
 
 // after is the least key above all keys that begin with prefix.
 func after(prefix []byte) []byte {
