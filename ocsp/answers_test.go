@@ -145,6 +145,37 @@ func TestSignedOnce(t *testing.T) {
 	}
 }
 
+// TestKeptIsNotFresher: what is kept does not outlive the state's freshness, or a source that fails, though its own nextUpdate is
+// still to come.
+func TestKeptIsNotFresher(t *testing.T) {
+	s := newScene(t, nil)
+	cert := device(t, "d", 1)
+	s.source.publish(cert, Standing{Known: true, State: Good})
+	request := newRequest(t, nil, certID(t, crypto.SHA1, cert))
+	demand := func(want responseStatus) {
+		t.Helper()
+		if _, status := reply(t, s.Responder, request); status != want {
+			t.Errorf("%v, want %v", status, want)
+		}
+	}
+	demand(successful)
+	fresh := s.source.fresh
+	s.source.fresh = fresh.Add(-16 * time.Minute)
+	demand(tryLater)
+	s.source.fresh = fresh.Add(10 * time.Minute) // ahead of this node's clock
+	demand(tryLater)
+	s.source.fresh = fresh
+	demand(successful)
+	s.source.failFresh = errBroken
+	demand(internalError)
+	s.source.failFresh, s.source.failRead = nil, errBroken
+	demand(successful) // nothing is read
+	s.source.version++
+	demand(internalError)
+	s.source.failRead = nil
+	demand(successful)
+}
+
 // TestSignedEachTime: what is about one asker, or several certificates, or none, is kept for nobody.
 func TestSignedEachTime(t *testing.T) {
 	s := newScene(t, nil)

@@ -147,6 +147,50 @@ func TestResponderRenews(t *testing.T) {
 	}
 }
 
+// TestResponderKeysInMemberSet: the key that a member's answers are signed with is the one that the member-set document has.
+func TestResponderKeysInMemberSet(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "q")
+	g, err := readGenesisFile("", 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := found(dir, g, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	c, err := openConsortium(dir, quietLog())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.close()
+	ders, err := readResponders(filepath.Join(dir, responderName))
+	if err != nil || len(ders) != len(c.set.Members) {
+		t.Fatalf("%d certificates, %v", len(ders), err)
+	}
+	for i, m := range c.set.Members {
+		cert, err := x509.ParseCertificate(ders[i])
+		if err != nil || !bytes.Equal(cert.RawSubjectPublicKeyInfo, m.Keys[ledger.KeyResponder]) {
+			t.Errorf("%s: %v", m.Name, err)
+		}
+		keys, err := readKeys(filepath.Join(dir, "orgs", m.Name), m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Another key in its place is refused before the member starts.
+		other := m
+		other.Keys = map[uint64][]byte{}
+		for p, k := range m.Keys {
+			other.Keys[p] = k
+		}
+		other.Keys[ledger.KeyResponder] = m.Keys[ledger.KeyTLS]
+		if _, err := readKeys(filepath.Join(dir, "orgs", m.Name), other); err == nil {
+			t.Errorf("%s: a responder key that the member set does not have was taken", m.Name)
+		}
+		if spki, err := ca.SPKI(keys.responder.Public()); err != nil || !bytes.Equal(spki, m.Keys[ledger.KeyResponder]) {
+			t.Errorf("%s signs with another key: %v", m.Name, err)
+		}
+	}
+}
+
 // TestResponderOfACA: what a registered CA gives is taken up while the node runs; before, and when it is over, the answer is
 // unauthorized, about that CA's certificates alone.
 func TestResponderOfACA(t *testing.T) {
