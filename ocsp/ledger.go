@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"encoding/binary"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/quorate-pki/quorate/ledger"
@@ -12,23 +13,37 @@ import (
 
 // LedgerSource answers from a ledger.Reader. Its Freshness reads the head before any status, so a status is never
 // presented as fresher than what it was read from.
-type LedgerSource struct{ Reader ledger.Reader }
+type LedgerSource struct {
+	reader ledger.Reader
 
-var _ Source = LedgerSource{}
+	mu     sync.RWMutex // guards what follows
+	height uint64       // that the chunks were read at, or after
+	chunks map[uint64]ledger.Chunk
+}
+
+// maxChunks bounds the chunks that are kept: 4 MiB, for 16 million leaves.
+const maxChunks = 1 << 14
+
+var _ Source = (*LedgerSource)(nil)
+
+// NewLedgerSource makes a Source of a Reader.
+func NewLedgerSource(reader ledger.Reader) *LedgerSource {
+	return &LedgerSource{reader: reader, chunks: make(map[uint64]ledger.Chunk)}
+}
 
 // Freshness implements Source.
-func (s LedgerSource) Freshness(ctx context.Context) (Freshness, error) {
-	h, err := s.Reader.Head(ctx)
+func (s *LedgerSource) Freshness(ctx context.Context) (Freshness, error) {
+	h, err := s.reader.Head(ctx)
 	return Freshness{Time: h.Time, Version: h.Height}, err
 }
 
 // Proofs implements Source.
-func (s LedgerSource) Proofs(ctx context.Context, leaf uint64) (Proofs, error) {
-	receipt, err := s.Reader.Receipt(ctx, leaf)
+func (s *LedgerSource) Proofs(ctx context.Context, leaf uint64) (Proofs, error) {
+	receipt, err := s.reader.Receipt(ctx, leaf)
 	if err != nil {
 		return Proofs{}, fmt.Errorf("the receipt of leaf %d: %w", leaf, err)
 	}
-	status, err := s.Reader.Status(ctx, leaf)
+	status, err := s.reader.Status(ctx, leaf)
 	if err != nil {
 		return Proofs{}, fmt.Errorf("the status of leaf %d: %w", leaf, err)
 	}
@@ -62,33 +77,27 @@ var hashNumbers = map[crypto.Hash]uint8{crypto.SHA1: 1, crypto.SHA256: 2, crypto
 const maxSerial = 20
 
 // Status implements Source.
-func (s LedgerSource) Status(ctx context.Context, id CertID) (Standing, error) {
+func (s *LedgerSource) Status(ctx context.Context, id CertID) (Standing, error) {
 	alg, ok := hashNumbers[id.Hash]
 	if !ok || len(id.Serial) > maxSerial {
 		return Standing{}, nil
 	}
 	at, found, err := ledger.FindCertID(alg, id.IssuerNameHash, id.IssuerKeyHash, id.Serial, func(key []byte) ([]byte, error) {
-		return rawRecord(ctx, s.Reader, ledger.RecordCertID, key)
+		return rawRecord(ctx, s.reader, ledger.RecordCertID, key)
 	})
 	if err != nil || !found {
 		return Standing{}, err
 	}
 	// Most are good, which the chunk of status bits says: one small record for a thousand certificates.
-	for rec, err := range s.Reader.Records(ctx, ledger.RecordChunk, binary.BigEndian.AppendUint64(nil, at.Leaf/ledger.ChunkLeaves), nil) {
-		var chunk ledger.Chunk
-		if err != nil {
-			return Standing{}, err
-		}
-		if len(rec.Value) != len(chunk) {
-			return Standing{}, fmt.Errorf("the status chunk of leaf %d has %d bytes", at.Leaf, len(rec.Value))
-		}
-		copy(chunk[:], rec.Value)
-		if chunk.Get(at.Leaf) == ledger.Good {
-			return Standing{Known: true, State: Good, Leaf: at.Leaf}, nil
-		}
+	chunk, err := s.chunk(ctx, at.Leaf/ledger.ChunkLeaves)
+	if err != nil {
+		return Standing{}, err
+	}
+	if chunk.Get(at.Leaf) == ledger.Good {
+		return Standing{Known: true, State: Good, Leaf: at.Leaf}, nil
 	}
 	var key ledger.KeyRecord
-	found, err = record(ctx, s.Reader, ledger.RecordKey, at.Key[:], &key)
+	found, err = record(ctx, s.reader, ledger.RecordKey, at.Key[:], &key)
 	if err != nil {
 		return Standing{}, err
 	}
@@ -98,6 +107,42 @@ func (s LedgerSource) Status(ctx context.Context, id CertID) (Standing, error) {
 		}
 	}
 	return Standing{}, fmt.Errorf("leaf %d is indexed and its key record does not have it", at.Leaf)
+}
+
+// chunk reads a status chunk of the newest state, or of one that has the same height.
+func (s *LedgerSource) chunk(ctx context.Context, number uint64) (chunk ledger.Chunk, err error) {
+	head, err := s.reader.Head(ctx)
+	if err != nil {
+		return chunk, err
+	}
+	s.mu.RLock()
+	chunk, kept := s.chunks[number]
+	kept = kept && s.height == head.Height
+	s.mu.RUnlock()
+	if kept {
+		return chunk, nil
+	}
+	var raw []byte
+	for rec, err := range s.reader.Records(ctx, ledger.RecordChunk, binary.BigEndian.AppendUint64(nil, number), nil) {
+		if err != nil {
+			return chunk, err
+		}
+		raw = rec.Value
+	}
+	if len(raw) != len(chunk) {
+		return chunk, fmt.Errorf("status chunk %d has %d bytes", number, len(raw))
+	}
+	copy(chunk[:], raw)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.height < head.Height {
+		clear(s.chunks)
+		s.height = head.Height
+	}
+	if s.height == head.Height && len(s.chunks) < maxChunks {
+		s.chunks[number] = chunk
+	}
+	return chunk, nil
 }
 
 func standing(c ledger.CertificateInfo) (Standing, error) {

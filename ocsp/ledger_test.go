@@ -2,10 +2,12 @@ package ocsp
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"encoding/asn1"
 	"encoding/base64"
 	"encoding/binary"
+	"iter"
 	"slices"
 	"strings"
 	"testing"
@@ -56,7 +58,7 @@ func TestOverALedger(t *testing.T) {
 		t.Fatalf("founded %v, %v", founded, err)
 	}
 	const slow = 3 * time.Minute
-	r := responder(t, LedgerSource{n}, func(c *Config) {
+	r := responder(t, NewLedgerSource(n), func(c *Config) {
 		c.ArchiveCutoff = founded
 		c.Now = func() time.Time { return cl.Now().Add(-slow) }
 	})
@@ -162,5 +164,79 @@ func TestProofsOfAnother(t *testing.T) {
 	}
 	if body, status := reply(t, r, other.Raw); status != successful || bytes.Contains(body, []byte(oidProofs)) {
 		t.Errorf("unknown: %v", status)
+	}
+}
+
+// records is a Reader that has what a test puts into it, and counts what is read.
+type records struct {
+	ledger.Reader
+	height uint64
+	kept   map[string][]byte // kind and key -> value
+	reads  map[ledger.RecordKind]int
+}
+
+func (r *records) Head(context.Context) (ledger.Head, error) {
+	return ledger.Head{Height: r.height}, nil
+}
+
+func (r *records) Records(_ context.Context, kind ledger.RecordKind, prefix, _ []byte) iter.Seq2[ledger.Record, error] {
+	return func(yield func(ledger.Record, error) bool) {
+		r.reads[kind]++
+		if v, ok := r.kept[string(kind)+string(prefix)]; ok {
+			yield(ledger.Record{Key: prefix, Value: v}, nil)
+		}
+	}
+}
+
+// TestStatusChunks: certificates in two chunks, of which one changes: what is kept of a chunk ends with the height, and saves
+// reading it again until then.
+func TestStatusChunks(t *testing.T) {
+	r := &records{height: 1, kept: map[string][]byte{}, reads: map[ledger.RecordKind]int{}}
+	s := NewLedgerSource(r)
+	chunks := map[uint64]*ledger.Chunk{0: {}, 1: {}}
+	var ids []CertID
+	for i, leaf := range []uint64{5, 1030} {
+		id := certID(t, crypto.SHA256, device(t, "d", int64(i+1)))
+		key := ledger.Hash{byte(i + 1)}
+		r.kept[string(ledger.RecordCertID)+string(ledger.CertIDKey(2, id.IssuerNameHash, id.IssuerKeyHash, id.Serial))] = ledger.Encode(ledger.CertIDRecord{Key: key, Leaf: leaf})
+		ids = append(ids, id)
+	}
+	set := func(i int, status ledger.Status) {
+		leaf := []uint64{5, 1030}[i]
+		key := ledger.Hash{byte(i + 1)}
+		chunks[uint64(i)].Set(leaf, status)
+		r.kept[string(ledger.RecordChunk)+string(binary.BigEndian.AppendUint64(nil, uint64(i)))] = bytes.Clone(chunks[uint64(i)][:])
+		r.kept[string(ledger.RecordKey)+string(key[:])] = ledger.Encode(ledger.KeyRecord{Certificates: []ledger.CertificateInfo{{Leaf: leaf, Status: status, Since: 5000, Reason: 1}}})
+	}
+	demand := func(i int, want State, reads int) {
+		t.Helper()
+		before := r.reads[ledger.RecordChunk]
+		got, err := s.Status(t.Context(), ids[i])
+		if err != nil || got.State != want || r.reads[ledger.RecordChunk] != before+reads {
+			t.Errorf("certificate %d: %+v, %v, %d chunks read", i, got, err, r.reads[ledger.RecordChunk]-before)
+		}
+	}
+	set(0, ledger.Good)
+	set(1, ledger.Good)
+	demand(0, Good, 1)
+	demand(1, Good, 1)
+	demand(0, Good, 0)
+	demand(1, Good, 0)
+	r.height++
+	set(0, ledger.Revoked)
+	demand(1, Good, 1) // the other chunk first: it must not bring the old one of this along
+	demand(0, Revoked, 1)
+	demand(0, Revoked, 0)
+	r.height++
+	set(0, ledger.Suspended)
+	demand(0, Suspended, 1)
+	r.height++
+	set(0, ledger.Good)
+	demand(0, Good, 1)
+	// A chunk that is not there, or cut short, is an error and no status.
+	r.height++
+	r.kept[string(ledger.RecordChunk)+string(make([]byte, 8))] = make([]byte, 255)
+	if got, err := s.Status(t.Context(), ids[0]); err == nil {
+		t.Errorf("%+v from a chunk cut short", got)
 	}
 }

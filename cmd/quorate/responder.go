@@ -166,7 +166,7 @@ func (r *responder) renew(old *answering, now time.Time) (*answering, error) {
 	if old.Responder != nil && same && bytes.Equal(own, old.own) {
 		return next, nil
 	}
-	made, err := ocsp.New(ocsp.Config{Source: ocsp.LedgerSource{Reader: r.reader}, Key: r.cfg.keys.responder, Certificate: own, Issuers: issuers,
+	made, err := ocsp.New(ocsp.Config{Source: ocsp.NewLedgerSource(r.reader), Key: r.cfg.keys.responder, Certificate: own, Issuers: issuers,
 		ExtendedRevoke: r.cfg.ocsp.NonIssued == "revoked", ArchiveCutoff: r.founded, UnknownRate: r.cfg.ocsp.UnknownRate, Answers: r.cfg.ocsp.Answers,
 		Staleness: r.cfg.ocsp.staleness, Prefix: ocspPrefix, Now: r.now, Log: r.cfg.log})
 	if err != nil {
