@@ -229,6 +229,33 @@ func TestSignedOnceAtOnce(t *testing.T) {
 	}
 }
 
+// TestKeptByEveryKey: what is kept is the same octets again, whatever key signed and however long its signatures are.
+func TestKeptByEveryKey(t *testing.T) {
+	for name, key := range keys(t) {
+		s := newScene(t, func(c *Config) { c.Key, c.Certificate = key, responderCertificate(t, key) })
+		at := s.now.Add(-time.Hour)
+		for i, standing := range []Standing{
+			{Known: true, State: Good, Leaf: 1}, {Known: true, State: Suspended, At: at, Leaf: 2}, {Known: true, State: Revoked, At: at, Reason: 1, Leaf: 1 << 40},
+			{Known: true, State: Revoked, At: time.Time{}, Leaf: 4},
+		} {
+			cert := device(t, "d", int64(i+1))
+			s.source.publish(cert, standing)
+			request := newRequest(t, nil, certID(t, crypto.SHA384, cert))
+			first, status := reply(t, s.Responder, request)
+			if status != successful {
+				t.Fatal(status)
+			}
+			s.now = s.now.Add(time.Second)
+			again, _ := reply(t, s.Responder, request)
+			s.source.version++
+			later, _ := reply(t, s.Responder, request)
+			if !bytes.Equal(first, again) || !bytes.Equal(first, later) {
+				t.Errorf("%s, standing %d: signed again", name, i)
+			}
+		}
+	}
+}
+
 // TestAnswersBounded: however many are asked about, no more are kept than the limit.
 func TestAnswersBounded(t *testing.T) {
 	s := newScene(t, func(c *Config) { c.Answers = 128 })
@@ -244,7 +271,11 @@ func TestAnswersBounded(t *testing.T) {
 	}
 	kept := 0
 	for i := range s.answers.shards {
-		kept += len(s.answers.shards[i].kept)
+		shard := &s.answers.shards[i]
+		if len(shard.kept) != len(shard.places) || len(shard.signatures) != 72*len(shard.kept) {
+			t.Errorf("shard %d: %d places, %d answers, %d octets of signatures", i, len(shard.places), len(shard.kept), len(shard.signatures))
+		}
+		kept += len(shard.kept)
 	}
 	if kept > 128 || kept < 100 {
 		t.Errorf("%d answers kept", kept)

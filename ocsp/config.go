@@ -49,7 +49,7 @@ type Config struct {
 	// answered tryLater. Such answers are signed one by one, about whatever serial anybody makes up. Default 200.
 	UnknownRate int
 
-	// Answers is how many signed answers are kept, of some 300 bytes each. Default 1,048,576. With fewer than there are
+	// Answers is how many signed answers are kept, of some 200 bytes each (P-256). Default 1,048,576. With fewer than there are
 	// certificates asked about, some are signed again and again.
 	Answers int
 
@@ -137,7 +137,7 @@ func New(cfg Config) (*Responder, error) {
 		own:         own,
 		authorities: registered,
 		certificate: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cfg.Certificate}),
-		answers:     newAnswers(cfg.Answers),
+		answers:     newAnswers(cfg.Answers, s.algorithm.size),
 		unknowns:    newBucket(cfg.UnknownRate),
 	}, nil
 }

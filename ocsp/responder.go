@@ -54,8 +54,9 @@ type exchange struct {
 	answer  answer
 	out     writer // the answer, in DER
 
-	single [1]singleResponse    // of an answer about one certificate
-	cert   [1]*x509.Certificate // the same
+	single    [1]singleResponse    // of an answer about one certificate
+	cert      [1]*x509.Certificate // the same
+	signature []byte               // the same, when it was kept
 }
 
 // exchanges keep the space.
@@ -124,8 +125,9 @@ func (r *Responder) answerOne(ctx context.Context, x *exchange, m moment) error 
 	}
 	key := certKey(sha256.Sum256(id.Raw))
 	shard := r.answers.shard(&key)
-	if k := shard.get(&key); k != nil && k.version.Load() == m.version && k.young(m, r.cfg.Staleness) {
-		r.again(x, cert, k, m.now)
+	k, signature, ok := r.answers.get(shard, &key, x.signature)
+	if ok && k.version == m.version && k.young(m, r.cfg.Staleness) {
+		r.again(x, cert, &k, signature, m.now)
 		return nil
 	}
 	standing, err := r.standing(ctx, id)
@@ -137,17 +139,16 @@ func (r *Responder) answerOne(ctx context.Context, x *exchange, m moment) error 
 	}
 	shard.signing.Lock()
 	defer shard.signing.Unlock()
-	if k := shard.get(&key); k != nil && k.standing == standing && k.young(m, r.cfg.Staleness) {
-		k.version.Store(m.version)
-		r.again(x, cert, k, m.now)
+	k, signature, ok = r.answers.get(shard, &key, x.signature)
+	if ok && k.standing() == standing && k.young(m, r.cfg.Staleness) {
+		shard.confirm(&key, m.version)
+		r.again(x, cert, &k, signature, m.now)
 		return nil
 	}
 	if err := r.sign(x, cert, standing, m); err != nil {
 		return err
 	}
-	k := &keptAnswer{standing: standing, thisUpdate: m.fresh.Unix(), producedAt: m.now.Unix(), signature: x.answer.signature}
-	k.version.Store(m.version)
-	shard.put(&key, k, r.answers.most)
+	r.answers.put(shard, &key, keep(standing, m), x.answer.signature)
 	return nil
 }
 
@@ -162,10 +163,11 @@ func (r *Responder) sign(x *exchange, cert *x509.Certificate, standing Standing,
 }
 
 // again answers what was signed before.
-func (r *Responder) again(x *exchange, cert *x509.Certificate, k *keptAnswer, now time.Time) {
-	x.single[0] = r.known(&x.request.Certs[0], &k.standing, time.Unix(k.thisUpdate, 0))
+func (r *Responder) again(x *exchange, cert *x509.Certificate, k *keptAnswer, signature []byte, now time.Time) {
+	standing := k.standing()
+	x.single[0] = r.known(&x.request.Certs[0], &standing, time.Unix(k.thisUpdate, 0))
 	r.one(x, cert, time.Unix(k.producedAt, 0), now)
-	x.answer.signature = k.signature
+	x.answer.signature, x.signature = signature, signature
 }
 
 // one makes an answer of x.single, without its signature.

@@ -29,6 +29,7 @@ type algorithm struct {
 	oid        string
 	parameters string      // DER; "" for absent
 	hash       crypto.Hash // zero: the key signs the message itself
+	size       int         // octets of the longest signature
 }
 
 func newSigner(key crypto.Signer) (*signer, error) {
@@ -65,18 +66,18 @@ func algorithmOf(public crypto.PublicKey) (algorithm, error) {
 	case *ecdsa.PublicKey:
 		switch k.Curve {
 		case elliptic.P256():
-			return algorithm{oid: oidECDSAWithSHA256, hash: crypto.SHA256}, nil // parameters absent, RFC 5758 3.2
+			return algorithm{oid: oidECDSAWithSHA256, hash: crypto.SHA256, size: 72}, nil // parameters absent, RFC 5758 3.2
 		case elliptic.P384():
-			return algorithm{oid: oidECDSAWithSHA384, hash: crypto.SHA384}, nil
+			return algorithm{oid: oidECDSAWithSHA384, hash: crypto.SHA384, size: 104}, nil
 		}
 		return algorithm{}, errors.New("an ECDSA key on a curve other than P-256 and P-384 cannot sign answers")
 	case ed25519.PublicKey:
-		return algorithm{oid: oidEd25519}, nil // parameters absent, RFC 8410 section 3
+		return algorithm{oid: oidEd25519, size: ed25519.SignatureSize}, nil // parameters absent, RFC 8410 section 3
 	case *rsa.PublicKey:
 		if bits := k.N.BitLen(); bits < minRSABits {
 			return algorithm{}, fmt.Errorf("an RSA key of %d bits is too small, at least %d", bits, minRSABits)
 		}
-		return algorithm{oid: oidSHA256WithRSA, parameters: derNull, hash: crypto.SHA256}, nil // NULL, RFC 4055 section 5
+		return algorithm{oid: oidSHA256WithRSA, parameters: derNull, hash: crypto.SHA256, size: k.Size()}, nil // NULL, RFC 4055 section 5
 	}
 	return algorithm{}, fmt.Errorf("a key of type %T cannot sign answers", public)
 }

@@ -33,7 +33,7 @@ type ocspConfig struct {
 	// UnknownRate is how many certificates a second are answered unknown. Default 200.
 	UnknownRate int `json:"unknown_rate,omitempty"`
 
-	// Answers is how many signed answers are kept, of some 300 bytes each. Default 1,048,576.
+	// Answers is how many signed answers are kept, of some 200 bytes each. Default 1,048,576.
 	Answers int `json:"answers,omitempty"`
 
 	// Issuers are the registered CAs.
