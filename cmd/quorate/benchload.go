@@ -48,14 +48,19 @@ func (l *loaded) cpuMicroseconds() float64 {
 	return float64(l.cpu.Nanoseconds()) / 1000 / float64(l.answers)
 }
 
-// load asks a host for a while, over several connections.
+// load asks a host for a while.
 func (b *ocspBench) load(method, host string) (loaded, error) {
+	return b.loadWith(func(until time.Time) (int, error) { return b.ask(method, host, until) })
+}
+
+// loadWith has several ask for a while at once, over a connection each.
+func (b *ocspBench) loadWith(ask func(until time.Time) (answers int, err error)) (loaded, error) {
 	counts, errs := make([]int, b.connections), make([]error, b.connections)
 	var wg sync.WaitGroup
 	begin, cpu := time.Now(), processorTime()
 	until := begin.Add(b.slice)
 	for i := range b.connections {
-		wg.Go(func() { counts[i], errs[i] = b.ask(method, host, until) })
+		wg.Go(func() { counts[i], errs[i] = ask(until) })
 	}
 	wg.Wait()
 	out := loaded{wall: time.Since(begin), cpu: processorTime() - cpu}
@@ -115,7 +120,7 @@ func readAnswer(in *bufio.Reader) error {
 		if err != nil {
 			return err
 		}
-		if first && !bytes.HasPrefix(line, []byte("HTTP/1.1 200 ")) {
+		if first && (len(line) < 13 || !bytes.Equal(line[:7], []byte("HTTP/1.")) || !bytes.Equal(line[8:13], []byte(" 200 "))) { // 1.0 from openssl
 			return fmt.Errorf("%w: %q", errNoAnswer, line)
 		}
 		if len(line) == 2 {

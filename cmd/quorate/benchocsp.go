@@ -41,6 +41,8 @@ against limits that are measured in the same run, in turns:
   signing    answers that were not asked for before, at the responder's handler, on all cores, against bare signatures
              by its key
 
+Beside them, where openssl is installed, what "openssl ocsp" answers under the same load.
+
 Each figure is the median of its turns. Clients run in the same process and share its cores: they write requests and count the octets of
 answers, no more. One answer of each turn is verified.`,
 		Example: "  quorate bench ocsp\n  quorate bench ocsp --certs 1000000 --json",
@@ -101,6 +103,10 @@ type ocspFigures struct {
 	SignaturesPerSecond float64 `json:"signatures_per_second"` // of the same key, and nothing else
 	SigningRatio        float64 `json:"signing_ratio"`
 
+	// Of "openssl ocsp" as a responder under the same load by POST, a connection for each request; absent where it is not
+	// installed.
+	OpenSSLPerSecond float64 `json:"openssl_per_second,omitempty"`
+
 	AnswerBytes int     `json:"answer_bytes"` // body
 	ResidentMiB float64 `json:"resident_mib"`
 }
@@ -134,6 +140,9 @@ func (r *ocspFigures) table(out io.Writer) {
 	row("signed on demand, no network", "%.0f/s", r.SignedPerSecond)
 	row("bare signatures", "%.0f/s", r.SignaturesPerSecond)
 	row("ratio", "%.2f", r.SigningRatio)
+	if r.OpenSSLPerSecond > 0 {
+		row("openssl ocsp as the responder", "%.0f/s", r.OpenSSLPerSecond)
+	}
 	row("answer", "%d bytes", r.AnswerBytes)
 	row("resident memory", "%.0f MiB", r.ResidentMiB)
 	w.Flush()
@@ -175,6 +184,9 @@ func (b *ocspBench) run() (r *ocspFigures, err error) {
 		if *m.out, err = b.method(m.method); err != nil {
 			return nil, fmt.Errorf("measuring %s: %w", m.method, err)
 		}
+	}
+	if r.OpenSSLPerSecond, err = b.openssl(); err != nil {
+		return nil, fmt.Errorf("measuring openssl: %w", err)
 	}
 	worse := r.Get
 	if r.Post.Ratio < worse.Ratio {
