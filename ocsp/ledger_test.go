@@ -198,6 +198,8 @@ func TestStatusChunks(t *testing.T) {
 	for i, leaf := range []uint64{5, 1030} {
 		id := certID(t, crypto.SHA256, device(t, "d", int64(i+1)))
 		key := ledger.Hash{byte(i + 1)}
+		// Another certificate had the number first.
+		r.kept[string(ledger.RecordCertID)+string(ledger.SerialKey(id.Serial))] = ledger.Encode(ledger.CertIDRecord{Issuer: []byte{1}, KeyBits: []byte{2}})
 		r.kept[string(ledger.RecordCertID)+string(ledger.CertIDKey(2, id.IssuerNameHash, id.IssuerKeyHash, id.Serial))] = ledger.Encode(ledger.CertIDRecord{Key: key, Leaf: leaf})
 		ids = append(ids, id)
 	}
