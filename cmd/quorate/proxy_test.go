@@ -68,23 +68,25 @@ func class(r *http.Request) string {
 	return name
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T, members int) *world {
 	w := &world{t: t, dir: filepath.Join(t.TempDir(), "q"), serial: 100, seen: map[string]int{}}
 	ctx, cancel := context.WithCancel(context.Background())
 	out, in := io.Pipe()
 	done := make(chan error, 1)
 	up := newRoot()
-	up.SetArgs([]string{"up", "--dir", w.dir, "--members", "1", "--listen", "127.0.0.1:0"})
+	up.SetArgs([]string{"up", "--dir", w.dir, "--members", fmt.Sprint(members), "--listen", "127.0.0.1:0"})
 	up.SetOut(in)
 	go func() {
 		err := up.ExecuteContext(ctx)
 		in.CloseWithError(err)
 		done <- err
 	}()
-	line, err := bufio.NewReader(out).ReadString('\n')
+	said := bufio.NewReader(out)
+	line, err := said.ReadString('\n')
 	if err != nil {
 		t.Fatalf("quorate up: %v", err)
 	}
+	go func() { _, _ = io.Copy(io.Discard, said) }() // of the other members
 	w.node = strings.Fields(line)[1]
 	t.Cleanup(func() {
 		cancel()
@@ -95,6 +97,10 @@ func newWorld(t *testing.T) *world {
 	p := httptest.NewServer(http.HandlerFunc(w.pass))
 	t.Cleanup(p.Close)
 	w.proxy = p.URL
+	// Whoever leads takes it: from here on there is a leader, and what is busy does not have to be waited for.
+	if code, out := cli(append([]string{"submit", "--node", w.node, "--policy", filepath.Join(w.dir, policyName)}, w.line(w.device())...)...); code != exitYes {
+		t.Fatalf("quorate submit: exit %d\n%s", code, out)
+	}
 	return w
 }
 
@@ -272,7 +278,7 @@ var verbs = []verb{
 // other tests alter.
 func TestProxyUnaltered(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newWorld(t, 4)
 	for _, v := range verbs {
 		cert := v.prepare(w)
 		w.through(nil, func() {
@@ -291,19 +297,20 @@ func TestProxyUnaltered(t *testing.T) {
 	}
 }
 
-// TestProxyBreaksAnswers replaces every kind of answer that a verb needs by none, or by one of another kind.
-func TestProxyBreaksAnswers(t *testing.T) {
-	t.Parallel()
+// brokenAnswer is none, or one of another kind.
+type brokenAnswer struct {
+	name  string
+	alter func(*answer)
+}
+
+func breaks() []brokenAnswer {
 	problem := func(c reason.Code, status int) func(*answer) {
 		return func(a *answer) {
 			a.status, a.header = status, http.Header{"Content-Type": {"application/problem+json"}}
 			a.body = fmt.Appendf(nil, `{"code":%d,"detail":"\u001b[2Jcleared"}`, c)
 		}
 	}
-	breaks := []struct {
-		name  string
-		alter func(*answer)
-	}{
+	return []brokenAnswer{
 		{"dropped", func(a *answer) { a.dropped = true }},
 		{"empty", func(a *answer) { a.body = nil }},
 		{"truncated", func(a *answer) { a.body = a.body[:len(a.body)/2] }},
@@ -321,11 +328,16 @@ func TestProxyBreaksAnswers(t *testing.T) {
 		{"redirected to nowhere", func(a *answer) { a.status = 302; a.header.Set("Location", "http://127.0.0.1:1/") }},
 		{"huge", func(a *answer) { a.body = bytes.Repeat([]byte(" "), 33<<20) }},
 	}
-	w := newWorld(t)
+}
+
+// TestProxyBreaksAnswers replaces every kind of answer that a verb needs by none, or by one of another kind.
+func TestProxyBreaksAnswers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 4)
 	for i, v := range verbs {
 		cert := v.prepare(w)
 		for j, kind := range v.classes {
-			for k, b := range breaks {
+			for k, b := range breaks() {
 				if testing.Short() && ((v.sampled && (i+j+k)%4 != 0) || (b.name == "huge" && kind != "status")) {
 					continue
 				}
@@ -357,7 +369,7 @@ func TestProxyBreaksAnswers(t *testing.T) {
 // certificate's state at the honest node is then what the command said.
 func TestProxyFlipsBits(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newWorld(t, 1)
 	told := []string{"transactions", "records"}
 	state := map[string]int{"submit": exitYes, "submit again": exitYes, "status": exitYes, "revoke": exitNo, "suspend": exitNo, "resume": exitYes}
 	for _, v := range verbs {
@@ -407,7 +419,7 @@ func TestProxyFlipsBits(t *testing.T) {
 // TestProxyFlipsRequests changes one bit of what the commands send: the certificate, its profile, the change.
 func TestProxyFlipsRequests(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newWorld(t, 1)
 	for _, v := range verbs {
 		if !slices.Contains(v.classes, "transactions") {
 			continue
@@ -509,7 +521,7 @@ var (
 
 func TestProxyLiesToSubmit(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newWorld(t, 1)
 	accepted := func(leaf uint64) func(*answer) {
 		return tellAs(func(r *api.Result) {
 			for i := range r.Verdicts {
@@ -575,7 +587,7 @@ func TestProxyLiesToSubmit(t *testing.T) {
 		"submit", w.line(other)...)
 
 	// A log that is not this channel's.
-	stranger := newWorld(t)
+	stranger := newWorld(t, 1)
 	w.expect("another consortium's founding", each(map[string]func(*answer){"channel": body(stranger.get("/v1/main/receipts/0"))}), no,
 		"submit", w.line(w.device())...)
 	w.expect("another leaf as the founding", each(map[string]func(*answer){"channel": body(w.get("/v1/main/receipts/%d", w.leaf(other)-1))}), no,
@@ -597,7 +609,7 @@ func TestProxyLiesToSubmit(t *testing.T) {
 
 func TestProxyLiesAboutStatus(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newWorld(t, 1)
 	a, b := w.published(), w.published()
 	goodReceipt, goodStatus := w.get("/v1/main/receipts/%d", w.leaf(a)), w.get("/v1/main/status/%d", w.leaf(a))
 	w.must("suspend", w.line(a)...)
@@ -677,7 +689,7 @@ func TestProxyLiesAboutStatus(t *testing.T) {
 
 func TestProxyLiesAboutChanges(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newWorld(t, 1)
 	accepted := tellAs(func(r *api.Result) {
 		leaf := r.Leaf + 1
 		r.Verdicts[0] = api.Verdict{Leaf: &leaf}
@@ -755,7 +767,7 @@ func TestProxyLiesAboutChanges(t *testing.T) {
 // TestChangedMeanwhile: between a change and the proof of it, somebody else makes another one.
 func TestChangedMeanwhile(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newWorld(t, 1)
 	meanwhile := func(verb string, args ...string) hook {
 		return func(c string, body []byte, a *answer) []byte {
 			if c == "status" && a == nil {
@@ -773,7 +785,7 @@ func TestChangedMeanwhile(t *testing.T) {
 // TestDryRunCannotBeSubmitted: who sees a dry run pass has nothing that a ledger takes.
 func TestDryRunCannotBeSubmitted(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newWorld(t, 1)
 	cert := w.device()
 	var seen []byte
 	w.expect("dry run", func(c string, body []byte, a *answer) []byte {

@@ -157,7 +157,7 @@ func (p *Publisher) Publish(ctx context.Context, channel ledger.Hash, items []It
 	if err != nil {
 		return nil, err
 	}
-	res, err := p.Client.decide(ctx, raw, id, len(items))
+	res, err := elsewhere(p.Client, func() (ledger.Result, error) { return p.Client.decide(ctx, raw, id, len(items)) })
 	if err != nil {
 		return nil, err
 	}
@@ -193,12 +193,15 @@ func (p *Publisher) Try(ctx context.Context, channel ledger.Hash, items []Item) 
 	if err != nil {
 		return nil, err
 	}
-	verdicts, err := p.Client.Judge(ctx, raw)
+	verdicts, err := elsewhere(p.Client, func() ([]ledger.Verdict, error) {
+		v, err := p.Client.Judge(ctx, raw)
+		if err == nil && len(v) != len(items) {
+			err = untrusted("%d verdicts for %d certificates", len(v), len(items))
+		}
+		return v, err
+	})
 	if err != nil {
 		return nil, err
-	}
-	if len(verdicts) != len(items) {
-		return nil, untrusted("%d verdicts for %d certificates", len(verdicts), len(items))
 	}
 	out := make([]Outcome, len(items))
 	for i, v := range verdicts {
@@ -220,7 +223,7 @@ func (c *Client) Change(ctx context.Context, change ledger.StatusChange, f *Foun
 	if err != nil {
 		return 0, nil, err
 	}
-	res, err := c.decide(ctx, raw, id, 1)
+	res, err := elsewhere(c, func() (ledger.Result, error) { return c.decide(ctx, raw, id, 1) })
 	if err != nil {
 		return 0, nil, err
 	}
@@ -228,11 +231,14 @@ func (c *Client) Change(ctx context.Context, change ledger.StatusChange, f *Foun
 	if v.Code != reason.Accepted {
 		return v.Code, nil, nil
 	}
-	s, err := c.StandingAfter(ctx, f.Leaf, v.Leaf)
-	if err != nil {
-		return v.Code, nil, err
-	}
-	return v.Code, s, changed(s, change, v.Leaf)
+	s, err := elsewhere(c, func() (*Standing, error) {
+		s, err := c.standingAfter(ctx, f.Leaf, v.Leaf)
+		if err == nil {
+			err = changed(s, change, v.Leaf)
+		}
+		return s, err
+	})
+	return v.Code, s, err
 }
 
 // changed demands that a standing is what an accepted change, in the leaf at, made of it.

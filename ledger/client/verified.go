@@ -14,9 +14,7 @@ import (
 	"github.com/quorate-pki/quorate/verify"
 )
 
-// Channel returns the channel id, proved: it is the hash of the transaction in leaf 0 of the cosigned log. Without
-// the proof, a node could have a transaction signed for another channel.
-func (c *Client) Channel(ctx context.Context) (ledger.Hash, error) {
+func (c *Client) channel(ctx context.Context) (ledger.Hash, error) {
 	raw, err := c.Receipt(ctx, 0)
 	if err != nil {
 		return ledger.Hash{}, err
@@ -42,8 +40,7 @@ type Found struct {
 	Receipt []byte
 }
 
-// Find looks a certificate up and proves that it was published. ledger.ErrNotFound is told, not proved.
-func (c *Client) Find(ctx context.Context, der []byte) (*Found, error) {
+func (c *Client) find(ctx context.Context, der []byte) (*Found, error) {
 	cert, err := profile.Parse(der)
 	if err != nil {
 		return nil, err
@@ -87,8 +84,7 @@ func check(trust tlog.NoteVerifier, receipt []byte, leaf uint64, der []byte) (*F
 	return &Found{Published: p, Receipt: receipt}, nil
 }
 
-// Receipts fetches and verifies many receipts at once: of certificate ders[i] at leaves[i].
-func (c *Client) Receipts(ctx context.Context, leaves []uint64, ders [][]byte) ([]*Found, error) {
+func (c *Client) receipts(ctx context.Context, leaves []uint64, ders [][]byte) ([]*Found, error) {
 	q, err := json.Marshal(api.Leaves{Leaves: leaves})
 	if err != nil {
 		return nil, err
@@ -117,8 +113,7 @@ type Standing struct {
 	Proof []byte
 }
 
-// Standing fetches and verifies a leaf's status. Its age is the caller's to judge.
-func (c *Client) Standing(ctx context.Context, leaf uint64) (*Standing, error) {
+func (c *Client) standing(ctx context.Context, leaf uint64) (*Standing, error) {
 	a, err := c.Status(ctx, leaf)
 	if err != nil {
 		return nil, err
@@ -130,9 +125,8 @@ func (c *Client) Standing(ctx context.Context, leaf uint64) (*Standing, error) {
 	return &Standing{s, a.Proof}, nil
 }
 
-// StandingAfter is Standing in a tree that holds the leaf at: an older proof, true when it was made, is refused as stale.
-func (c *Client) StandingAfter(ctx context.Context, leaf, at uint64) (*Standing, error) {
-	s, err := c.Standing(ctx, leaf)
+func (c *Client) standingAfter(ctx context.Context, leaf, at uint64) (*Standing, error) {
+	s, err := c.standing(ctx, leaf)
 	if err != nil {
 		return nil, err
 	}
