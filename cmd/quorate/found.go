@@ -63,14 +63,9 @@ var roleBits = map[string]uint64{"member": ledger.RoleMember, "vendor": ledger.R
 	"regulator": ledger.RoleRegulator, "relying-party": ledger.RoleRelyingParty}
 
 func parseGenesisFile(data []byte) (*genesisFile, error) {
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
 	var g genesisFile
-	if err := d.Decode(&g); err != nil {
+	if err := strictJSON(data, &g); err != nil {
 		return nil, fmt.Errorf("the genesis file: %w", err)
-	}
-	if d.More() {
-		return nil, errors.New("the genesis file: more than one JSON value")
 	}
 	return &g, nil
 }

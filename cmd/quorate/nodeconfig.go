@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"crypto/x509"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -85,14 +83,9 @@ func readNodeConfig(path string) (*nodeConfig, error) {
 }
 
 func parseNodeConfig(data []byte, dir string) (*nodeConfig, error) {
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
 	var c nodeConfig
-	if err := d.Decode(&c); err != nil {
+	if err := strictJSON(data, &c); err != nil {
 		return nil, err
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("something follows the JSON value")
 	}
 	for _, f := range []struct {
 		name  string

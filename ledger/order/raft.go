@@ -275,7 +275,11 @@ func (r *Raft) Status() Status {
 	}
 	_, leader := engine.LeaderWithID()
 	s.Leader, s.View = string(leader), engine.CurrentTerm()
-	if leader == "" && s.Healthy {
+	switch {
+	case !s.Healthy:
+	case r.transport.mute.Load():
+		s.Healthy, s.Trouble = false, "this member lost its log and does not have it back yet: it takes no part in elections"
+	case leader == "":
 		s.Healthy, s.Trouble = false, "no leader"
 	}
 	return s

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/hashicorp/raft"
@@ -31,10 +32,16 @@ func TestRaftRejoin(t *testing.T) {
 	if poll(ctx, func() bool { return c.engine("ca-a").Status().Leader != "" }) == nil {
 		t.Error("a member without its log has elected a leader")
 	}
+	if s := c.engine("ca-c").Status(); s.Healthy || !strings.Contains(s.Trouble, "lost its log") {
+		t.Errorf("it does not say that it lost its log: %+v", s)
+	}
 	c.start("ca-b")
 	c.order("ca-b")
 	if err := poll(c.ctx, func() bool { _, err := os.Stat(mark); return os.IsNotExist(err) }); err != nil {
 		t.Fatal("it does not come back")
+	}
+	if err := poll(c.ctx, func() bool { return c.engine("ca-c").Status().Healthy }); err != nil {
+		t.Fatal("it does not say that it is well")
 	}
 	// Now its vote is needed, and given.
 	c.stop("ca-b")
