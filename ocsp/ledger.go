@@ -31,10 +31,28 @@ func NewLedgerSource(reader ledger.Reader) *LedgerSource {
 	return &LedgerSource{reader: reader, chunks: make(map[uint64]ledger.Chunk)}
 }
 
+// holder is a Reader that shows accepted revocations before they are final: since when a leaf is held, and a number that is
+// another one whenever that may have changed.
+type holder interface {
+	Held(leaf uint64) (since time.Time, held bool)
+	HoldsVersion() uint64
+}
+
+func (s *LedgerSource) held(leaf uint64) (time.Time, bool) {
+	if h, ok := s.reader.(holder); ok {
+		return h.Held(leaf)
+	}
+	return time.Time{}, false
+}
+
 // Freshness implements Source.
 func (s *LedgerSource) Freshness(ctx context.Context) (Freshness, error) {
+	var holds uint64
+	if h, ok := s.reader.(holder); ok {
+		holds = h.HoldsVersion() // before the head: a hold that ends is final by then
+	}
 	h, err := s.reader.Head(ctx)
-	return Freshness{Time: h.Time, Version: h.Height}, err
+	return Freshness{Time: h.Time, Version: h.Height + holds}, err // both only grow
 }
 
 // Proofs implements Source.
@@ -94,6 +112,9 @@ func (s *LedgerSource) Status(ctx context.Context, id CertID) (Standing, error) 
 		return Standing{}, err
 	}
 	if chunk.Get(at.Leaf) == ledger.Good {
+		if since, held := s.held(at.Leaf); held {
+			return Standing{Known: true, State: Suspended, At: since, Leaf: at.Leaf}, nil
+		}
 		return Standing{Known: true, State: Good, Leaf: at.Leaf}, nil
 	}
 	var key ledger.KeyRecord

@@ -276,7 +276,7 @@ func signedOn(m commit.Signed, from *state.State, blocks []*commit.Pending) bool
 	return false
 }
 
-// answerRecorded answers whoever waits for what became final by catching up.
+// answerRecorded answers whoever waits for what became final by catching up, and ends what was held of it.
 func (n *Node) answerRecorded() {
 	n.mu.Lock()
 	var ids []ledger.Hash
@@ -287,6 +287,11 @@ func (n *Node) answerRecorded() {
 	for _, id := range ids {
 		if res, err := n.Result(context.Background(), id); err == nil {
 			n.answer(id, answer{result: res})
+		}
+	}
+	for _, id := range n.holds.held() {
+		if _, err := n.Result(context.Background(), id); err == nil {
+			n.holds.lift(id)
 		}
 	}
 }

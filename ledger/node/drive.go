@@ -139,6 +139,7 @@ func (n *Node) finalise(o commit.Finalise) (commit.Input, error) {
 		n.answerFinal(p)
 		for _, tx := range p.Block.Txs {
 			n.facts.done(tx)
+			n.holds.lift(tx.ID)
 		}
 	}
 	n.tock()

@@ -46,17 +46,18 @@ type cosignatures struct {
 }
 
 const (
-	maxNotes    = 2 * ledger.MaxPending
-	maxNote     = 4 << 10
-	maxMessage  = maxNotes * (maxNote + 8)
-	againFirst  = 50 * time.Millisecond // after a peer did not answer; doubles
-	againLast   = 2 * time.Second
-	pathCosign  = "/peer/1/cosignatures"
-	pathSubmit  = "/peer/1/transaction"
-	pathTrace   = "/peer/1/trace"
-	pathHead    = "/peer/1/checkpoint"
-	pathTile    = "/peer/1/tile/"
-	octetStream = "application/octet-stream"
+	maxNotes       = 2 * ledger.MaxPending
+	maxNote        = 4 << 10
+	maxMessage     = maxNotes * (maxNote + 8)
+	againFirst     = 50 * time.Millisecond // after a peer did not answer; doubles
+	againLast      = 2 * time.Second
+	pathCosign     = "/peer/1/cosignatures"
+	pathSubmit     = "/peer/1/transaction"
+	pathRevocation = "/peer/1/revocation"
+	pathTrace      = "/peer/1/trace"
+	pathHead       = "/peer/1/checkpoint"
+	pathTile       = "/peer/1/tile/"
+	octetStream    = "application/octet-stream"
 )
 
 func newExchange(n *Node, client *http.Client) *exchange {

@@ -78,6 +78,7 @@ type Node struct {
 	signer  *cosign.Signer
 	facts   *facts
 	parsed  parsed
+	holds   holds
 	engine  order.Orderer
 
 	// Of a member among several; nil of one alone.
@@ -228,6 +229,7 @@ func (n *Node) loop() {
 				n.cfg.Log.Error("the node stops", "err", err)
 			}
 			n.hurry()
+			n.pursue()
 			n.tock()
 			n.idle() // under load there is no other moment
 		case <-n.quit:

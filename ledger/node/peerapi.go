@@ -19,6 +19,7 @@ func (n *Node) peerHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+pathCosign, n.peerCosignatures)
 	mux.HandleFunc("POST "+pathSubmit, n.peerTransaction)
+	mux.HandleFunc("POST "+pathRevocation, n.peerRevocation)
 	mux.HandleFunc("GET "+pathTrace, n.peerTrace)
 	mux.HandleFunc("GET "+pathHead, n.peerCheckpoint)
 	mux.HandleFunc("GET "+pathTile, n.peerTile)
@@ -58,6 +59,25 @@ func (n *Node) peerTransaction(w http.ResponseWriter, r *http.Request) {
 	}
 	if err == nil {
 		err = n.raft.Forwarded(raw)
+	}
+	if err != nil {
+		refusePeer(w, err)
+	}
+}
+
+// peerRevocation takes a revocation that another member holds: it is held here, and handed to the orderer, as if a user had sent it.
+func (n *Node) peerRevocation(w http.ResponseWriter, r *http.Request) {
+	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, ledger.MaxSubmission))
+	if err != nil {
+		refusePeer(w, err)
+		return
+	}
+	tx, err := ledger.ParseSubmission(raw, ledger.ForLedger)
+	if err == nil {
+		err = n.accept(r.Context(), tx)
+	}
+	if err == nil {
+		_, err = n.hold(r.Context(), tx, raw)
 	}
 	if err != nil {
 		refusePeer(w, err)

@@ -29,6 +29,11 @@ func (n *Node) Submit(ctx context.Context, submission []byte) (ledger.Result, er
 	if err := n.accept(ctx, tx); err != nil {
 		return ledger.Result{}, err
 	}
+	if held, err := n.hold(ctx, tx, submission); err != nil {
+		return ledger.Result{}, err
+	} else if held {
+		n.spread(submission)
+	}
 	taker := n.taker()
 	if err := n.hand(ctx, tx, submission); err != nil {
 		return ledger.Result{}, err

@@ -284,17 +284,45 @@ func (s *State) signerKey(tx *ledger.Parsed, id ledger.Hash) ([]byte, error) {
 // Try says what the verdicts on a transaction would be in a block of this time. It changes nothing. A
 // *reason.Error is why the transaction would leave no leaf; another error is the store's.
 func Try(s *State, tx *ledger.Parsed, now ledger.Millis, facts Facts) ([]ledger.Verdict, error) {
-	no, err := CheckTransaction(s, tx, now, facts)
+	verdicts, _, err := try(s, tx, now, facts)
+	return verdicts, err
+}
+
+// Revocations are the leaves that a transaction would revoke in a block of this time, in no order. Its errors are Try's.
+func Revocations(s *State, tx *ledger.Parsed, now ledger.Millis, facts Facts) ([]uint64, error) {
+	_, leaves, err := try(s, tx, now, facts)
 	if err != nil {
 		return nil, err
 	}
+	var out []uint64
+	for _, raw := range leaves {
+		e, err := ledger.ParseEntry(raw)
+		if err != nil {
+			return nil, err
+		}
+		if e.Op == nil {
+			continue
+		}
+		for _, r := range e.Op.Effects.Runs {
+			for leaf := r.First; r.Status == ledger.Revoked && leaf < r.First+r.Count; leaf++ {
+				out = append(out, leaf)
+			}
+		}
+	}
+	return out, nil
+}
+
+func try(s *State, tx *ledger.Parsed, now ledger.Millis, facts Facts) ([]ledger.Verdict, [][]byte, error) {
+	no, err := CheckTransaction(s, tx, now, facts)
+	if err != nil {
+		return nil, nil, err
+	}
 	if no != nil {
-		return nil, no
+		return nil, nil, no
 	}
 	c := s.channel
 	j := &judge{facts: facts, fold: newFolder(s.next(1)), header: &ledger.Header{Version: 1, Channel: c.Channel, Log: c.Log,
 		Height: c.Height + 1, View: c.View, Previous: c.Header, Time: now}}
 	j.fold.head = j.header
-	verdicts, _, err := j.operations(tx)
-	return verdicts, err
+	return j.operations(tx)
 }
