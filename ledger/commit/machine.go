@@ -42,6 +42,7 @@ type Machine struct {
 	diverged   error
 	told       bool // Diverged is out
 	signedAt   ledger.Millis
+	stale      bool // LetStale
 }
 
 // New starts a machine at the final state.
@@ -123,6 +124,10 @@ func (m *Machine) Traces() Traces { return Traces{m.votes.newest} }
 // SignFrom has the machine sign no tree smaller than size: others have shown a log of that size, and this member does not
 // know what it signed on the way there.
 func (m *Machine) SignFrom(size uint64) { m.cfg.Least = max(m.cfg.Least, size) }
+
+// LetStale has the machine renew its last signature no more, or again: relying parties are to see that something is withheld.
+// Whatever is new it signs.
+func (m *Machine) LetStale(stale bool) { m.stale = stale }
 
 // Step takes one input. An error is the store's: the node must stop, and start again from disk.
 func (m *Machine) Step(in Input, now ledger.Millis) (out []Output, err error) {
@@ -214,7 +219,7 @@ func (m *Machine) sign(now ledger.Millis) []Output {
 		return nil
 	}
 	fresh := m.memory == nil || s.Size() > m.memory.Size
-	if !fresh && (s.Size() < m.memory.Size || !m.due(now)) {
+	if !fresh && (s.Size() < m.memory.Size || m.stale || !m.due(now)) {
 		return nil // memory larger than this tree: do not sign, go on
 	}
 	t := uint64(now / 1000)

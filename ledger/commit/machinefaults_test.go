@@ -181,6 +181,29 @@ func TestResign(t *testing.T) {
 	}
 }
 
+// TestLetStale: a member that lets its signature grow old renews it no more, signs what is new, and renews again when told to.
+func TestLetStale(t *testing.T) {
+	w := newWorld(t, 1)
+	d := w.start(0, nil)
+	d.step(commit.Tick{})
+	d.m.LetStale(true)
+	d.now += 100_000
+	d.step(commit.Tick{})
+	if len(d.asked) != 1 {
+		t.Fatal("renewed")
+	}
+	d.step(commit.Deliver{Block: w.on(w.states[0], d.now, 1, "ACME-1"), Index: 1})
+	if len(d.asked) != 2 || d.memory.Height != 1 {
+		t.Fatal("a new block is not signed")
+	}
+	d.m.LetStale(false)
+	d.now += 30_000
+	d.step(commit.Tick{})
+	if len(d.asked) != 3 {
+		t.Error("not renewed")
+	}
+}
+
 // TestFinalAhead: what the others made final, a node with a slow clock does not date before its block.
 func TestFinalAhead(t *testing.T) {
 	w := newWorld(t, 4)

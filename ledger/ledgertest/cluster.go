@@ -30,6 +30,7 @@ type Cluster struct {
 	C         *Consortium
 	Entries   uint64        // node.Config.Entries
 	Heartbeat time.Duration // node.Config.Heartbeat; 200 ms, which a machine under load may miss
+	Withheld  time.Duration // node.Config.Withheld
 	t         testing.TB
 	dir       string
 	begin     time.Time
@@ -91,7 +92,7 @@ func (c *Cluster) config(name string) node.Config {
 	log := slog.New(slog.NewTextHandler(testWriter{c.t, name}, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	return node.Config{FS: c.signed[name], Dir: c.Dir(name), Genesis: c.C.Genesis, Member: name, LogKey: c.C.Key(name + "/log"),
 		CosigningKey: c.C.Key(name + "/cosigning"), BlockKey: c.C.Key(name + "/block"), Now: c.clock(name), Log: log,
-		Tick: 100 * time.Millisecond, Heartbeat: c.Heartbeat, Entries: c.Entries, Part: 3}
+		Tick: 100 * time.Millisecond, Heartbeat: c.Heartbeat, Withheld: c.Withheld, Entries: c.Entries, Part: 3}
 }
 
 // testWriter sends a node's warnings to the test's log, while the test runs.
@@ -220,6 +221,9 @@ func (c *Cluster) CutExchange(cut bool) {
 		p.cutExchange(cut)
 	}
 }
+
+// CutExchangeWith cuts the way of the others' exchange to one member, raft and its own way to them apart, or restores it.
+func (c *Cluster) CutExchangeWith(name string, cut bool) { c.proxies[name].cutExchange(cut) }
 
 // Submit gives a transaction to a member, and again while it is busy.
 func (c *Cluster) Submit(ctx context.Context, name string, raw []byte) (ledger.Result, error) {

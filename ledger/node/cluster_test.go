@@ -32,12 +32,17 @@ type cluster struct {
 
 func newCluster(t *testing.T, n int, entries uint64) *cluster {
 	t.Helper()
+	return newClusterWith(t, n, func(c *ledgertest.Cluster) { c.Entries = entries })
+}
+
+func newClusterWith(t *testing.T, n int, set func(*ledgertest.Cluster)) *cluster {
+	t.Helper()
 	t.Parallel() // clusters wait for elections most of the time
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	t.Cleanup(cancel)
 	c := &cluster{Cluster: ledgertest.NewCluster(t, 11, n), t: t, ctx: ctx}
 	c.oracle = &ledgertest.Oracle{C: c.C}
-	c.Entries = entries
+	set(c.Cluster)
 	c.Cluster.Start(c.Names()...)
 	return c
 }

@@ -48,3 +48,8 @@ func (n *Node) CatchUpWithFirstPending(ctx context.Context, cosign func(tlog.Che
 func (n *Node) Show(ctx context.Context, cp tlog.Checkpoint, sig tlog.Signature) error {
 	return n.run(ctx, func() error { return n.step(commit.Cosigned{Checkpoint: cp, Signature: sig}) })
 }
+
+// Deposed says whether the orderer was told to follow its leader no more.
+func (n *Node) Deposed(ctx context.Context) (bool, error) {
+	return look(ctx, n, func() (bool, error) { return n.asked > 0, nil })
+}

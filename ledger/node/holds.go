@@ -37,6 +37,7 @@ const (
 	maxHolds      = 1 << 12
 	maxHeldLeaves = 1 << 16
 	holdAgain     = 2 * time.Second // between handing a held transaction to the orderer
+	staleAfter    = 6               // times Config.Withheld
 )
 
 // Held says since when a leaf is held, for an accepted revocation that is not final.
@@ -158,13 +159,17 @@ func (n *Node) spread(raw []byte) {
 
 const spreadWait = 5 * time.Second
 
-// pursue hands what is held and not decided to the orderer again, and ends what cannot be decided any more. On the loop, at a tick.
+// pursue hands what is held and not decided to the orderer again, and ends what cannot be decided any more. What is not decided in
+// Config.Withheld costs the leader its leadership, as far as this member has a say in it; in six times that, this member
+// renews its signature no more, and relying parties see the state grow old. On the loop, at a tick.
 func (n *Node) pursue() {
 	now := n.cfg.Now()
 	var again [][]byte
 	var over []ledger.Hash
+	oldest := time.Duration(0)
 	n.holds.mu.Lock()
 	for id, x := range n.holds.of {
+		oldest = max(oldest, now.Sub(x.since))
 		switch {
 		case x.expiry+ledger.MaxTimeAhead < ledger.MillisOf(now):
 			over = append(over, id)
@@ -177,7 +182,18 @@ func (n *Node) pursue() {
 	for _, id := range over {
 		n.holds.lift(id)
 	}
-	if len(again) == 0 || n.exchange == nil {
+	n.machine.LetStale(oldest > staleAfter*n.cfg.Withheld)
+	if n.exchange == nil {
+		return
+	}
+	if oldest > n.cfg.Withheld && now.Sub(n.deposed) > n.cfg.Withheld {
+		n.deposed = now
+		if leader := n.raft.Depose(); leader != "" {
+			n.asked++
+			n.cfg.Log.Warn("a revocation is not ordered: this member follows its leader no more for a while", "leader", leader, "since", oldest)
+		}
+	}
+	if len(again) == 0 {
 		return
 	}
 	n.exchange.wg.Go(func() {

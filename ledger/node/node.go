@@ -59,6 +59,10 @@ type Config struct {
 	// still runs, no rejoin is safe; rotate its keys.
 	Rejoin bool
 
+	// Withheld is how long an accepted revocation may be undecided before this member asks for another leader; after six times as
+	// long it renews its signature no more. Default 10 s.
+	Withheld time.Duration
+
 	Resign time.Duration // how often the last signature is renewed; default 30 s
 	Tick   time.Duration // how often time is looked at; default 1 s
 }
@@ -106,6 +110,8 @@ type Node struct {
 	noEffect  bool      // the block at hand changed nothing
 	stuckAt   uint64    // height of the oldest block that was not final at the last tick
 	stuck     time.Time // when that was first so
+	deposed   time.Time // when the leader was refused for withholding a revocation
+	asked     int       // how often
 
 	mu      sync.Mutex // guards what follows
 	view    *view
@@ -131,6 +137,9 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	}
 	if cfg.Tick == 0 {
 		cfg.Tick = time.Second
+	}
+	if cfg.Withheld == 0 {
+		cfg.Withheld = 10 * time.Second
 	}
 	n := &Node{cfg: cfg, facts: newFacts(), devices: newLimiter(), work: make(chan func()), quit: make(chan struct{}), done: make(chan struct{}), ticked: make(chan struct{}, 1),
 		waiters: map[ledger.Hash][]chan answer{}, ready: make(chan struct{}),

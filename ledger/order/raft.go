@@ -80,6 +80,7 @@ const (
 	maxEntries   = 8    // of at most a block each, in one message
 	cachedLogs   = 32   // of at most a block each
 	electionFor  = 3    // heartbeats that a silent member keeps out of elections
+	deposedFor   = 10   // heartbeats that a deposed leader is not followed
 	transferWait = 3e9  // for handing on leadership at Close
 	flushWait    = 10e9 // of one message on the network
 )
@@ -355,6 +356,21 @@ func (r *Raft) HandOver() {
 	if engine, err := r.running(); err == nil {
 		r.handOver(engine)
 	}
+}
+
+// Depose has this member follow the present leader no more, nor vote for it, for a few elections' time, and returns who that is; empty
+// when nobody leads, or this member does. A majority that does so elects another; fewer only go without, for as long.
+func (r *Raft) Depose() (leader string) {
+	engine, err := r.running()
+	if err != nil {
+		return ""
+	}
+	_, id := engine.LeaderWithID()
+	if id == "" || string(id) == r.cfg.Self {
+		return ""
+	}
+	r.transport.depose(string(id), deposedFor*r.cfg.Heartbeat)
+	return string(id)
 }
 
 func (r *Raft) handOver(engine *raft.Raft) {

@@ -30,8 +30,9 @@ type transport struct {
 	quit     chan struct{}
 	holds    func(index, term uint64) bool
 	log      *slog.Logger
-	mute     atomic.Bool  // this member rejoins: it takes no part in elections
-	begun    func()       // told when it has caught up
+	mute     atomic.Bool // this member rejoins: it takes no part in elections
+	begun    func()      // told when it has caught up
+	deposed  atomic.Pointer[deposed]
 	quiet    atomic.Int64 // until when nothing is asked of others, in ns since start
 	begin    time.Time
 	close    sync.Once
@@ -169,6 +170,10 @@ func (t *transport) honest(peer string, rpc raft.RPC) bool {
 		t.refuse(peer, rpc, err)
 		return false
 	}
+	if d := t.deposed.Load(); d != nil && d.peer == peer && time.Since(t.begin) < d.until {
+		t.refuse(peer, rpc, errDeposed)
+		return false
+	}
 	switch c := rpc.Command.(type) {
 	case *raft.AppendEntriesRequest:
 		t.follow(c)
@@ -185,7 +190,9 @@ func (t *transport) honest(peer string, rpc raft.RPC) bool {
 }
 
 func (t *transport) refuse(peer string, rpc raft.RPC, err error) {
-	t.log.Warn("a message is refused", "peer", peer, "err", err)
+	if !errors.Is(err, errDeposed) {
+		t.log.Warn("a message is refused", "peer", peer, "err", err)
+	}
 	if rpc.Reader != nil {
 		_, _ = io.Copy(io.Discard, rpc.Reader) // the next message begins behind it
 	}
@@ -231,6 +238,19 @@ func held(logs raft.LogStore, snapshots raft.SnapshotStore) func(index, term uin
 		kept, err := snapshots.List()
 		return err == nil && len(kept) > 0 && kept[0].Index >= index && kept[0].Term == term
 	}
+}
+
+// errDeposed is the answer to a leader that this member follows no more.
+var errDeposed = errors.New("this member follows another leader, or none, for now")
+
+type deposed struct {
+	peer  string
+	until time.Duration // since the transport began
+}
+
+// depose refuses whatever a peer sends, for a while.
+func (t *transport) depose(peer string, d time.Duration) {
+	t.deposed.Store(&deposed{peer, time.Since(t.begin) + d})
 }
 
 // pass hands on a message that was changed, and reports false: the original is not to be passed on.

@@ -1,0 +1,48 @@
+package node_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/quorate-pki/quorate/ledger"
+	"github.com/quorate-pki/quorate/ledger/ledgertest"
+)
+
+// TestWithheldRevocation: no transaction reaches the leader, as if it dropped them. A revocation that a member accepts is decided all
+// the same: the others follow that leader no more.
+func TestWithheldRevocation(t *testing.T) {
+	c := newClusterWith(t, 4, func(c *ledgertest.Cluster) { c.Withheld = time.Second })
+	c.publish("ca-a", 1)
+	published := c.oracle.Acked[len(c.oracle.Acked)-1]
+	leader := c.leader()
+	c.CutExchangeWith(leader, true)
+	other := "ca-a"
+	if leader == other {
+		other = "ca-b"
+	}
+	leaf := published.Result.Verdicts[0].Leaf
+	spki := c.C.SPKI("device/ACME-1")
+	change := ledger.StatusChange{Action: ledger.Revoke, Scope: ledger.ScopeCertificate, Target: ledger.Sum(spki), Leaf: &leaf, Reason: ledger.Superseded}
+	raw := c.C.Tx(c.Now(), ledgertest.TxOptions{Nonce: 1 << 40}, [][]byte{ledgertest.Change(change)}, "acme-cells/admin-1", "acme-cells/admin-2")
+	go c.Submit(c.ctx, other, raw)
+	for {
+		st, err := c.Node(other).Status(c.ctx, leaf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, held := c.Node(other).Held(leaf); st.Status == ledger.Revoked && !held {
+			break
+		}
+		select {
+		case <-c.ctx.Done():
+			t.Fatal("the revocation is withheld")
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	if asked, err := c.Node(other).Deposed(c.ctx); err != nil || !asked {
+		t.Errorf("it went on with its leader, %v", err)
+	}
+	c.CutExchangeWith(leader, false)
+	c.Level(c.ctx)
+	c.nobodyAccused()
+}
