@@ -38,7 +38,7 @@ func New(cfg Config) http.Handler {
 	if cfg.Wait == 0 {
 		cfg.Wait = 30 * time.Second
 	}
-	a := &api{cfg: cfg, bodies: make(chan struct{}, maxBodies)}
+	a := &api{cfg: cfg, bodies: make(chan struct{}, maxBodies), batches: make(chan struct{}, maxBatches)}
 	r := chi.NewRouter()
 	r.NotFound(func(w http.ResponseWriter, _ *http.Request) { problem.Write(w, reason.New(reason.NotFound, "")) })
 	r.MethodNotAllowed(func(w http.ResponseWriter, _ *http.Request) {
@@ -55,6 +55,7 @@ func New(cfg Config) http.Handler {
 		r.Get("/receipts/{index}", a.wrap(a.receipt))
 		r.Post("/receipts", a.wrap(a.receipts))
 		r.Get("/status/{index}", a.wrap(a.status))
+		r.Post("/status", a.wrap(a.statuses))
 		r.Get("/records/{kind}", a.wrap(a.records))
 	})
 	r.Route("/log/{channel}/{log}", func(r chi.Router) {
@@ -66,8 +67,9 @@ func New(cfg Config) http.Handler {
 }
 
 type api struct {
-	cfg    Config
-	bodies chan struct{} // a place for each submission that is read, judged or waited for
+	cfg     Config
+	bodies  chan struct{} // a place for each submission that is read, judged or waited for
+	batches chan struct{} // a place for each request for many things at once
 }
 
 // maxBodies is the most submissions at hand at a time: with their copies, about half a gigabyte.
@@ -283,46 +285,6 @@ func writeProof(w http.ResponseWriter, p []byte, err error) error {
 	w.Header().Set("Cache-Control", "no-cache")
 	_, err = w.Write(p)
 	return err
-}
-
-// Leaves asks for several receipts at once; Receipts answers in the same order.
-type (
-	Leaves struct {
-		Leaves []uint64 `json:"leaves"` // at most 1,024
-	}
-	Receipts struct {
-		Receipts []string `json:"receipts"`
-	}
-)
-
-// maxReceipts bounds one answer, in bytes: 1,024 receipts of certificates of the usual size, twice.
-const maxReceipts = 8 << 20
-
-func (a *api) receipts(w http.ResponseWriter, r *http.Request) error {
-	raw, err := body(w, r, 64<<10)
-	if err != nil {
-		return err
-	}
-	var q Leaves
-	if err := json.Unmarshal(raw, &q); err != nil || len(q.Leaves) > ledger.MaxOperations {
-		return reason.New(reason.BadRequest, "at most %d leaves", ledger.MaxOperations)
-	}
-	out, size, seen := Receipts{Receipts: []string{}}, 0, map[uint64]bool{}
-	for _, i := range q.Leaves {
-		if seen[i] {
-			return reason.New(reason.BadRequest, "leaf %d twice", i)
-		}
-		seen[i] = true
-		p, err := a.cfg.Reader.Receipt(r.Context(), i)
-		if err != nil {
-			return err
-		}
-		if size += len(p); size > maxReceipts {
-			return reason.New(reason.TooLarge, "more than %d bytes of receipts; ask for fewer leaves", maxReceipts)
-		}
-		out.Receipts = append(out.Receipts, string(p))
-	}
-	return writeJSON(w, out)
 }
 
 // One answer of records ends after so many, or so many bytes; the next page starts after the last key.

@@ -255,6 +255,13 @@ func TestProblems(t *testing.T) {
 		{"tile beyond the log", "GET", "/log/main/0/tile/0/009", nil, reason.NotFound, 404},
 		{"tile path not canonical", "GET", "/log/main/0/tile/0/9", nil, reason.NotFound, 404},
 		{"records that are no kind of the state's", "GET", "/v1/main/records/%00", nil, reason.BadRequest, 400},
+		{"too many statuses", "POST", "/v1/main/status", manyLeaves(api.MaxStatuses + 1), reason.BadRequest, 400},
+		{"a status twice", "POST", "/v1/main/status", []byte(`{"leaves":[1,1]}`), reason.BadRequest, 400},
+		{"statuses beyond the log", "POST", "/v1/main/status", []byte(`{"leaves":[1,99999]}`), reason.NotFound, 404},
+		{"a key that is none of the request's", "POST", "/v1/main/status", []byte(`{"leaves":[1],"more":1}`), reason.BadRequest, 400},
+		{"two requests in one", "POST", "/v1/main/status", []byte(`{"leaves":[1]}{"leaves":[2]}`), reason.BadRequest, 400},
+		{"a leaf that is no number", "POST", "/v1/main/status", []byte(`{"leaves":["1"]}`), reason.BadRequest, 400},
+		{"a request for statuses too large", "POST", "/v1/main/status", big, reason.TooLarge, 413},
 		{"a receipt twice", "POST", "/v1/main/receipts", []byte(`{"leaves":[1,1]}`), reason.BadRequest, 400},
 		{"records of a kind with two letters", "GET", "/v1/main/records/kk", nil, reason.BadRequest, 400},
 	} {

@@ -80,6 +80,11 @@ const maxAnswer = 32 << 20
 // node has not: it may be a block behind. The node that answered is asked first the next time, so that what it has just
 // made final is read where it is.
 func (c *Client) do(ctx context.Context, method, path, contentType string, body []byte) ([]byte, error) {
+	return c.ask(ctx, method, path, contentType, body, func([]byte) error { return nil })
+}
+
+// ask is do, where an answer that does not pass the check is none: the next node is asked.
+func (c *Client) ask(ctx context.Context, method, path, contentType string, body []byte, check func([]byte) error) ([]byte, error) {
 	var last error
 	first, n := int(c.last.Load()), len(c.cfg.Nodes)
 	for i := range n {
@@ -92,11 +97,15 @@ func (c *Client) do(ctx context.Context, method, path, contentType string, body 
 			req.Header.Set("Content-Type", contentType)
 		}
 		data, err := c.send(req)
+		refused := err != nil
+		if err == nil {
+			err = check(data)
+		}
 		if err == nil {
 			c.last.Store(int64(at))
 			return data, nil
 		}
-		if code, ok := reason.CodeOf(err); ok && code != reason.NotFound {
+		if code, ok := reason.CodeOf(err); ok && refused && code != reason.NotFound {
 			if s := problem.Status(code); s < 500 && s != http.StatusTooManyRequests {
 				return nil, err
 			}

@@ -42,13 +42,3 @@ func (c *Client) Find(ctx context.Context, der []byte) (*Found, error) {
 func (c *Client) Receipts(ctx context.Context, leaves []uint64, ders [][]byte) ([]*Found, error) {
 	return elsewhere(c, func() ([]*Found, error) { return c.receipts(ctx, leaves, ders) })
 }
-
-// Standing fetches and verifies a leaf's status. Its age is the caller's to judge.
-func (c *Client) Standing(ctx context.Context, leaf uint64) (*Standing, error) {
-	return elsewhere(c, func() (*Standing, error) { return c.standing(ctx, leaf) })
-}
-
-// StandingAfter is Standing in a tree that holds the leaf at: an older proof, true when it was made, is refused as stale.
-func (c *Client) StandingAfter(ctx context.Context, leaf, at uint64) (*Standing, error) {
-	return elsewhere(c, func() (*Standing, error) { return c.standingAfter(ctx, leaf, at) })
-}

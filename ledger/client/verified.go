@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"net/http"
+	"slices"
 
 	"github.com/quorate-pki/quorate/ca/profile"
 	"github.com/quorate-pki/quorate/internal/reason"
@@ -113,25 +114,73 @@ type Standing struct {
 	Proof []byte
 }
 
-func (c *Client) standing(ctx context.Context, leaf uint64) (*Standing, error) {
-	a, err := c.Status(ctx, leaf)
-	if err != nil {
-		return nil, err
-	}
-	s, err := verify.Status(c.cfg.Policy, a.Proof, leaf)
-	if err != nil {
-		return nil, err
-	}
-	return &Standing{s, a.Proof}, nil
+// Standing fetches and verifies a leaf's status. Its age is the caller's to judge.
+func (c *Client) Standing(ctx context.Context, leaf uint64) (*Standing, error) {
+	return c.StandingAfter(ctx, leaf, 0)
 }
 
-func (c *Client) standingAfter(ctx context.Context, leaf, at uint64) (*Standing, error) {
-	s, err := c.standing(ctx, leaf)
+// StandingAfter is Standing in a tree that holds the leaf at: an older proof, true when it was made, is refused as stale. A node
+// whose proof is refused is passed over.
+func (c *Client) StandingAfter(ctx context.Context, leaf, at uint64) (out *Standing, err error) {
+	_, err = c.ask(ctx, http.MethodGet, c.v1("/status/%d", leaf), "", nil, func(proof []byte) (err error) {
+		out, err = standing(c.cfg.Policy, proof, leaf, at)
+		return err
+	})
+	return out, translate(err)
+}
+
+func standing(trust tlog.NoteVerifier, proof []byte, leaf, at uint64) (*Standing, error) {
+	s, err := verify.Status(trust, proof, leaf)
 	if err != nil {
 		return nil, err
 	}
 	if s.Size <= at {
 		return nil, reason.New(reason.Stale, "the proof is of %d leaves, and leaf %d is known to exist", s.Size, at)
 	}
-	return s, nil
+	return &Standing{s, proof}, nil
+}
+
+// Standings is StandingAfter of many leaves, each in a tree that holds all of them, in few requests. A node with one wrong proof
+// among them is passed over.
+func (c *Client) Standings(ctx context.Context, leaves []uint64) (map[uint64]*Standing, error) {
+	sorted := slices.Compact(slices.Sorted(slices.Values(leaves))) // neighbours share proofs
+	out := make(map[uint64]*Standing, len(sorted))
+	for part := range slices.Chunk(sorted, api.MaxStatuses) {
+		if err := c.standings(ctx, part, sorted[len(sorted)-1], out); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// standings fetches one part, or halves of it when its proofs are more than a node sends at once: those with causes are large.
+func (c *Client) standings(ctx context.Context, leaves []uint64, at uint64, out map[uint64]*Standing) error {
+	q, err := json.Marshal(api.Leaves{Leaves: leaves})
+	if err != nil {
+		return err
+	}
+	_, err = c.ask(ctx, http.MethodPost, c.v1("/status"), "application/json", q, func(raw []byte) error {
+		var got api.Statuses
+		if err := json.Unmarshal(raw, &got); err != nil || len(got.Of) != len(leaves) {
+			return untrusted("asked for the status of %d leaves, got %d", len(leaves), len(got.Of))
+		}
+		trust := c.cfg.Policy.Remember() // most of them are under one checkpoint
+		for i, leaf := range leaves {
+			if got.Of[i] < 0 || got.Of[i] >= len(got.Proofs) {
+				return untrusted("leaf %d has proof %d of %d", leaf, got.Of[i], len(got.Proofs))
+			}
+			if out[leaf], err = standing(trust, []byte(got.Proofs[got.Of[i]]), leaf, at); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if code, _ := reason.CodeOf(err); code == reason.TooLarge && len(leaves) > 1 {
+		half := len(leaves) / 2
+		if err := c.standings(ctx, leaves[:half], at, out); err != nil {
+			return err
+		}
+		return c.standings(ctx, leaves[half:], at, out)
+	}
+	return translate(err)
 }
