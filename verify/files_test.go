@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/quorate-pki/quorate/ca"
+	"github.com/quorate-pki/quorate/verify"
 )
 
 var update = flag.Bool("update", false, "write testdata/vectors again")
@@ -31,15 +32,25 @@ var written = map[string]string{
 	"right-number":      "chunk: another with the right number",
 	"smuggled":          "entry: a certificate within another",
 	"transaction-posed": "entry: a transaction posing as a publication",
+	"snapshot-good":     "snapshot: ACME-R2",
+	"snapshot-revoked":  "snapshot: ACME-K2",
+	"snapshot-old-bits": "snapshot: the chunks of an older epoch",
 }
 
 // files is a vector as files: name and content.
 func (v *vector) files() map[string][]byte {
 	return map[string][]byte{
-		"policy": v.Policy, "receipt.tlog-proof": v.Receipt, "status.tlog-proof": v.Status,
+		"policy": v.Policy, "receipt.tlog-proof": v.Receipt, v.statusFile(): v.Status,
 		"cert.pem": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: v.Cert}),
 		"expected": fmt.Appendf(nil, "now %d\nmax-age %d\nverdict %s\n", v.Now, v.MaxAge, v.Want),
 	}
+}
+
+func (v *vector) statusFile() string {
+	if verify.IsSnapshot(v.Status) {
+		return "status.snapshot"
+	}
+	return "status.tlog-proof"
 }
 
 // TestVectorFiles compares the files kept with the vectors, and asks both verifiers about them as files.
@@ -75,7 +86,7 @@ func TestVectorFiles(t *testing.T) {
 // TestIndependentProgram runs the independent verifier as its users do.
 func TestIndependentProgram(t *testing.T) {
 	python(t, []vector{}, true) // skips, or fails in CI, where it cannot run
-	for dir, exit := range map[string]int{"good": 0, "revoked": 1, "one-liar-of-four": 3} {
+	for dir, exit := range map[string]int{"good": 0, "revoked": 1, "one-liar-of-four": 3, "snapshot-good": 0, "snapshot-revoked": 1} {
 		v := named(t, written[dir])
 		in := func(file string) string { return filepath.Join(vectorFiles, dir, file) }
 		args := []string{independent, "--policy", in("policy"), "--receipt", in("receipt.tlog-proof"), "--now", fmt.Sprint(v.Now),
@@ -85,7 +96,7 @@ func TestIndependentProgram(t *testing.T) {
 			want string
 			exit int
 		}{
-			{[]string{"--status", in("status.tlog-proof"), in("cert.pem")}, v.Want, exit},
+			{[]string{"--status", in(v.statusFile()), in("cert.pem")}, v.Want, exit},
 			{[]string{in("cert.pem")}, "status-not-checked", 3},
 			{[]string{"--published-only", in("cert.pem")}, "published", 0},
 		} {

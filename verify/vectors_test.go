@@ -26,7 +26,7 @@ import (
 // vector is one question to a verifier, and the one right answer: "good", "published", or the slug of the rule broken.
 type vector struct {
 	Name, Want              string
-	Policy, Receipt, Status []byte // no Status: nil
+	Policy, Receipt, Status []byte // Status: a status proof or a snapshot; nil: none
 	Cert                    []byte
 	Now, MaxAge             int64 // seconds
 	PublishedOnly           bool
@@ -44,7 +44,16 @@ func (v *vector) ask() string {
 			return err
 		}
 		var s *verify.Standing
-		if v.Status != nil {
+		if verify.IsSnapshot(v.Status) {
+			file := bytes.NewReader(v.Status)
+			all, err := verify.ReadSnapshot(p, file)
+			if err != nil {
+				return err
+			}
+			if s, err = all.Standing(file, pub.Leaf); err != nil {
+				return err
+			}
+		} else if v.Status != nil {
 			if s, err = verify.Status(p, v.Status, pub.Leaf); err != nil {
 				return err
 			}
@@ -180,6 +189,7 @@ func (s *suite) make(t testing.TB) {
 	s.extras()
 	s.entries()
 	s.statuses()
+	s.snapshots()
 	s.causes()
 	s.verdicts(t)
 	s.policies()

@@ -34,7 +34,7 @@ type Standing struct {
 	Status ledger.Status
 	Size   uint64
 	AsOf   time.Time           // freshness: the (f+1)-th latest cosignature time
-	Cause  *ledger.StatusCause // entry that changed the status; nil when nothing ever did
+	Cause  *ledger.StatusCause // entry that changed the status; nil when nothing ever did, and in a snapshot, which has no causes
 	Change *ledger.StatusChange
 	Since  time.Time // block time of the change
 	By     ledger.Authority
@@ -111,27 +111,36 @@ func Status(p tlog.NoteVerifier, status []byte, leaf uint64) (*Standing, error) 
 	if err != nil {
 		return nil, err
 	}
-	if proof.Index != v.Size-1 {
-		return nil, reason.New(reason.EpochNotLast, "index %d in a tree of %d", proof.Index, v.Size)
-	}
-	entry, err := ledger.ParseEntry(x.Epoch)
-	if err != nil || entry.Epoch == nil {
-		return nil, reason.New(reason.NotAnEpoch, "leaf %d", proof.Index)
-	}
-	if entry.Epoch.First > proof.Index { // equal when no transaction of the block left a leaf
-		return nil, reason.New(reason.EpochMismatch, "its block begins at leaf %d", entry.Epoch.First)
+	epoch, err := lastEpoch(proof, v, x.Epoch)
+	if err != nil {
+		return nil, err
 	}
 	if leaf >= proof.Index {
 		return nil, reason.New(reason.LeafNotCovered, "leaf %d, epoch at leaf %d", leaf, proof.Index)
 	}
 	s := &Standing{Leaf: leaf, Size: v.Size, AsOf: unix(v.Time)}
-	if s.Status, err = chunkStatus(x, entry.Epoch.StatusRoot, proof.Index, leaf); err != nil {
+	if s.Status, err = chunkStatus(x, epoch.StatusRoot, proof.Index, leaf); err != nil {
 		return nil, err
 	}
 	if s.Status == ledger.NoStatus {
 		return nil, reason.New(reason.NoStatus, "leaf %d", leaf)
 	}
 	return s, s.cause(x.Cause, v)
+}
+
+// lastEpoch decodes the entry proved, which must be the epoch that ends the checkpoint's tree.
+func lastEpoch(proof *tlog.Proof, v *tlog.Verified, raw []byte) (*ledger.Epoch, error) {
+	if proof.Index != v.Size-1 {
+		return nil, reason.New(reason.EpochNotLast, "index %d in a tree of %d", proof.Index, v.Size)
+	}
+	entry, err := ledger.ParseEntry(raw)
+	if err != nil || entry.Epoch == nil {
+		return nil, reason.New(reason.NotAnEpoch, "leaf %d", proof.Index)
+	}
+	if entry.Epoch.First > proof.Index { // equal when no transaction of the block left a leaf
+		return nil, reason.New(reason.EpochMismatch, "its block begins at leaf %d", entry.Epoch.First)
+	}
+	return entry.Epoch, nil
 }
 
 // chunkStatus reads a leaf's status from the chunk, once the chunk is proved under the status root.
@@ -197,6 +206,14 @@ func (s *Standing) Fresh(now time.Time, maxAge time.Duration) error {
 	return nil
 }
 
+// when says since when a certificate does not stand; a snapshot says only that it does not.
+func (s *Standing) when() string {
+	if s.Change == nil {
+		return "as of " + s.AsOf.Format(time.RFC3339)
+	}
+	return "since " + s.Since.Format(time.RFC3339)
+}
+
 // Verdict is the whole answer about a certificate: nil means published, not revoked or suspended as of a fresh
 // time, and within its validity. standing may be nil: then the answer is StatusNotChecked at best. Fresh was
 // called by Verdict.
@@ -212,12 +229,12 @@ func Verdict(pub *Published, standing *Standing, der []byte, now time.Time, maxA
 	}
 	switch standing.Status {
 	case ledger.Revoked: // for ever: its age does not matter
-		return reason.New(reason.RevokedCertificate, "since %s", standing.Since.Format(time.RFC3339))
+		return reason.New(reason.RevokedCertificate, "%s", standing.when())
 	case ledger.Suspended:
 		if err := standing.Fresh(now, maxAge); err != nil {
 			return err
 		}
-		return reason.New(reason.SuspendedCert, "since %s", standing.Since.Format(time.RFC3339))
+		return reason.New(reason.SuspendedCert, "%s", standing.when())
 	}
 	if err := standing.Fresh(now, maxAge); err != nil {
 		return err

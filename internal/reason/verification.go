@@ -37,6 +37,8 @@ const (
 	PolicyBreaksQuorum  Code = 439
 	AnswerNotTrusted    Code = 440
 	CauseStatusMismatch Code = 441
+	BadSnapshotFile     Code = 450
+	WrongStatusRoot     Code = 451
 )
 
 var verification = []Reason{
@@ -74,4 +76,6 @@ var verification = []Reason{
 	{PolicyBreaksQuorum, "policy-breaks-quorum", "The policy's quorum is not more than two thirds of its members."},
 	{AnswerNotTrusted, "answer-not-trusted", "The node's answer is not what was asked for, or does not verify."},
 	{CauseStatusMismatch, "cause-status-mismatch", "The proved cause gives the leaf another status than the chunk."},
+	{BadSnapshotFile, "bad-snapshot-file", "The file is not a status snapshot in its one accepted form, or is cut short."},
+	{WrongStatusRoot, "wrong-status-root", "The snapshot's chunks do not have the status root of its epoch."},
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A second verifier of receipts and status proofs, from docs/formats.md alone. Prints good, published or the slug of
+"""A second verifier of receipts, status proofs and snapshots, from docs/formats.md alone. Prints good, published or the slug of
 the first rule broken; exits 0, 1 (no) or 3 (not known). A test deletes each line marked "# check" and must notice."""
 import argparse, base64, calendar, contextlib, hashlib, re, sys, time
 from cryptography import exceptions, x509
@@ -165,6 +165,26 @@ def status(policy, file, leaf):  # gives the status and its time
         need(runs, "bad-cause")  # check
         need(runs[0][2] == bits, "cause-status-mismatch")  # check
     return bits, when
+def tree(hashes):  # the Merkle root over leaf hashes
+    if len(hashes) < 2: return hashes[0] if hashes else sha256()
+    k = 1 << (len(hashes) - 1).bit_length() - 1
+    return sha256(b"\1", tree(hashes[:k]), tree(hashes[k:]))
+def snapshot(policy, file, leaf, bad="bad-snapshot-file"):  # as status, of a file with all chunks
+    with otherwise(bad):
+        _, length, rest = file.split(b"\n", 2)
+        n = int(length)
+    need(file.startswith(b"quorate/snapshot/1\n%d\n" % n) and 0 <= n <= 137216 and n <= len(rest), bad)  # check
+    x, index, size, root, when = proof(policy, rest[:n], RECEIPT, lambda x: x[2] + x[3])
+    need(index == size - 1, "epoch-not-last")  # check
+    epoch = decode(x[2] + x[3], EPOCH, "not-an-epoch")[2]
+    need(epoch[2] <= index, "epoch-mismatch")  # check
+    chunks = [rest[at:at + 256] for at in range(n, len(rest), 256)]
+    need(len(rest) - n == (index + 1023) // 1024 * 256, bad)  # check
+    need(tree([sha256(b"\0", c) for c in chunks]) == epoch[3], "wrong-status-root")  # check
+    need(leaf < index, "leaf-not-covered")  # check
+    bits = chunks[leaf // 1024][leaf % 1024 // 4] >> 2 * (leaf % 4) & 3
+    need(bits != 0, "no-status")  # check
+    return bits, when
 def verdict(policy, receipt_file, status_file, cert, now, max_age, published_only):  # times in seconds
     try:
         policy = parse_policy(policy)
@@ -174,7 +194,8 @@ def verdict(policy, receipt_file, status_file, cert, now, max_age, published_onl
         need(decode(body, PUBLISH, "not-a-publication")[1].get(2) == cert, "wrong-certificate")  # check
         if published_only: return "published"
         need(status_file is not None, "status-not-checked")  # check
-        bits, when = status(policy, status_file, leaf)
+        kind = snapshot if status_file.startswith(b"quorate/snapshot/") else status
+        bits, when = kind(policy, status_file, leaf)
         need(bits != 3, "revoked")  # check
         need(now - when <= max_age, "stale")  # check
         need(when - now <= 300, "from-the-future")  # check
