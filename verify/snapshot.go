@@ -23,6 +23,9 @@ type Epoch struct {
 	MemberSet  ledger.Hash // of the document in force
 }
 
+// Fresh refuses an epoch older than maxAge or ahead of the clock, as Standing.Fresh does.
+func (e *Epoch) Fresh(now time.Time, maxAge time.Duration) error { return fresh(e.AsOf, now, maxAge) }
+
 // LastEpoch verifies the receipt of an epoch entry that is the last leaf of its checkpoint.
 func LastEpoch(p tlog.NoteVerifier, receipt []byte) (*Epoch, error) {
 	proof, v, raw, err := Entry(p, receipt, nil)

@@ -196,12 +196,14 @@ func (s *Standing) cause(c *ledger.StatusCause, v *tlog.Verified) error {
 func unix(seconds uint64) time.Time { return time.Unix(int64(min(seconds, 253402300799)), 0).UTC() }
 
 // Fresh refuses a standing older than maxAge or ahead of the clock.
-func (s *Standing) Fresh(now time.Time, maxAge time.Duration) error {
-	switch age := now.Sub(s.AsOf); {
+func (s *Standing) Fresh(now time.Time, maxAge time.Duration) error { return fresh(s.AsOf, now, maxAge) }
+
+func fresh(asOf, now time.Time, maxAge time.Duration) error {
+	switch age := now.Sub(asOf); {
 	case age > maxAge:
-		return reason.New(reason.Stale, "as of %s, %s ago", s.AsOf.Format(time.RFC3339), age.Round(time.Second))
+		return reason.New(reason.Stale, "as of %s, %s ago", asOf.Format(time.RFC3339), age.Round(time.Second))
 	case age < -MaxFuture:
-		return reason.New(reason.FromTheFuture, "as of %s", s.AsOf.Format(time.RFC3339))
+		return reason.New(reason.FromTheFuture, "as of %s", asOf.Format(time.RFC3339))
 	}
 	return nil
 }

@@ -80,15 +80,19 @@ func exitCode(err error) (code int, quiet bool) {
 	return exitNo, false
 }
 
-// message adds the sentence of a reason to what went wrong. What a node said may be in it, so no control characters
-// reach the terminal.
-func message(err error) string {
-	text := strings.Map(func(r rune) rune {
+// printable has no control characters: what a node said, or how a file is called, must not reach the terminal as commands.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
 			return ' '
 		}
 		return r
-	}, err.Error())
+	}, s)
+}
+
+// message adds the sentence of a reason to what went wrong.
+func message(err error) string {
+	text := printable(err.Error())
 	if c, ok := reason.CodeOf(err); ok {
 		return text + "\n  " + reason.Of(c).Sentence
 	}
@@ -127,7 +131,7 @@ unknown, stale); 4 no node answered.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newUp(), newNode(), newInit(), newJoin(), newDevice(), newSubmit(), newVerify(), newStatus(), newFsck(), newDemo(), newBench())
+	root.AddCommand(newUp(), newNode(), newInit(), newJoin(), newDevice(), newSubmit(), newVerify(), newStatus(), newSnapshot(), newFsck(), newDemo(), newBench())
 	root.AddCommand(newChanges()...)
 	return root
 }

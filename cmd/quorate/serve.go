@@ -286,7 +286,7 @@ func serve(n *node.Node, cfg memberConfig) (*member, error) {
 	if err != nil {
 		return nil, err
 	}
-	ledgerAPI := api.New(api.Config{Channel: cfg.set.Channel, Log: "0", Reader: n, Submit: n, Logger: cfg.log})
+	ledgerAPI := api.New(api.Config{Channel: cfg.set.Channel, Log: "0", Reader: n, Submit: n, Epochs: n, Logger: cfg.log})
 	handler := routes{
 		{"/v1", ledgerAPI},
 		{"/log", ledgerAPI},

@@ -2,13 +2,10 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -62,7 +59,7 @@ One line per certificate: published, already published, or refused with the reas
 			if !ok {
 				return usage{fmt.Errorf("there is no profile %q", prof)}
 			}
-			s := &submission{out: cmd.OutOrStdout(), warn: cmd.ErrOrStderr(), dryRun: dryRun, receipts: func(it client.Item) string { return it.Name + ".tlog-proof" },
+			s := &submission{out: cmd.OutOrStdout(), warn: cmd.ErrOrStderr(), dryRun: dryRun, receipts: receiptBeside,
 				p: &client.Publisher{Client: c, Signer: key, Profile: uint64(p.ID), Whole: whole, Now: time.Now}}
 			items := fromFiles(files)
 			if len(files) == 1 && files[0] == "-" {
@@ -75,9 +72,7 @@ One line per certificate: published, already published, or refused with the reas
 				if err := os.MkdirAll(outDir, 0o755); err != nil {
 					return usage{err}
 				}
-				s.receipts = func(it client.Item) string {
-					return filepath.Join(outDir, fmt.Sprintf("%x.tlog-proof", sha256.Sum256(it.DER)))
-				}
+				s.receipts = receiptIn(outDir)
 			}
 			return s.run(cmd.Context(), items)
 		},
@@ -90,35 +85,6 @@ One line per certificate: published, already published, or refused with the reas
 	f.BoolVar(&dryRun, "dry-run", false, "say what the verdicts would be; write nothing")
 	f.BoolVar(&whole, "all-or-nothing", false, "one refusal undoes the whole transaction it is in")
 	return cmd
-}
-
-func fromFiles(files []string) iter.Seq2[client.Item, error] {
-	return func(yield func(client.Item, error) bool) {
-		for _, f := range files {
-			der, err := readCertificate(f)
-			if !yield(client.Item{Name: f, DER: der}, err) || err != nil {
-				return
-			}
-		}
-	}
-}
-
-func fromStream(in io.Reader) iter.Seq2[client.Item, error] {
-	return func(yield func(client.Item, error) bool) {
-		n := 0
-		for der, err := range ca.Stream(in) {
-			n++
-			if err != nil {
-				err = usage{err}
-			}
-			if !yield(client.Item{Name: fmt.Sprintf("certificate %d", n), DER: der}, err) || err != nil {
-				return
-			}
-		}
-		if n == 0 {
-			yield(client.Item{}, usage{errors.New("no certificate in the input")})
-		}
-	}
 }
 
 // run submits in batches as the certificates come, so that a stream of any length takes bounded memory. What cannot be

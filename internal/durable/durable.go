@@ -19,8 +19,16 @@ const category = vfs.WriteCategoryUnspecified
 // new content is durable. A crash before leaves the old content, and perhaps a temporary file that the next
 // Replace overwrites.
 func Replace(fsys vfs.FS, name string, data []byte) error {
+	return Write(fsys, name, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
+}
+
+// Write is Replace by what fill writes, of any length. When fill fails, the old content stays.
+func Write(fsys vfs.FS, name string, fill func(io.Writer) error) error {
 	dir, tmp := path.Dir(name), name+".tmp"
-	if err := writeSynced(fsys, tmp, data); err != nil {
+	if err := writeSynced(fsys, tmp, fill); err != nil {
 		return fmt.Errorf("replacing %s: %w", name, err)
 	}
 	// A crash here leaves the old file and a complete temporary one.
@@ -34,18 +42,21 @@ func Replace(fsys vfs.FS, name string, data []byte) error {
 	return nil
 }
 
-func writeSynced(fsys vfs.FS, name string, data []byte) error {
+func writeSynced(fsys vfs.FS, name string, fill func(io.Writer) error) error {
 	f, err := fsys.Create(name, category)
 	if err != nil {
 		return err
 	}
-	// vfs.File.Write may scribble on its argument.
-	_, err = f.Write(append([]byte(nil), data...))
-	if err == nil {
-		err = f.Sync()
+	if err := fill(cloning{f}); err != nil {
+		return errors.Join(err, f.Close(), fsys.Remove(name))
 	}
-	return errors.Join(err, f.Close())
+	return errors.Join(f.Sync(), f.Close())
 }
+
+// cloning keeps what is written as it is: vfs.File.Write may scribble on its argument.
+type cloning struct{ f vfs.File }
+
+func (c cloning) Write(p []byte) (int, error) { return c.f.Write(append([]byte(nil), p...)) }
 
 // SyncDir makes the names in a directory durable.
 func SyncDir(fsys vfs.FS, dir string) error {

@@ -29,6 +29,7 @@ type Config struct {
 	Log     string // the number of its current log in paths, "0"
 	Reader  ledger.Reader
 	Submit  ledger.Submitter
+	Epochs  Epochs        // required
 	Wait    time.Duration // how long a submission waits for finality; default 30 s
 	Logger  *slog.Logger  // required
 }
@@ -38,7 +39,8 @@ func New(cfg Config) http.Handler {
 	if cfg.Wait == 0 {
 		cfg.Wait = 30 * time.Second
 	}
-	a := &api{cfg: cfg, bodies: make(chan struct{}, maxBodies), batches: make(chan struct{}, maxBatches)}
+	a := &api{cfg: cfg, bodies: make(chan struct{}, maxBodies), batches: make(chan struct{}, maxBatches),
+		snapshots: make(chan struct{}, maxSnapshots)}
 	r := chi.NewRouter()
 	r.NotFound(func(w http.ResponseWriter, _ *http.Request) { problem.Write(w, reason.New(reason.NotFound, "")) })
 	r.MethodNotAllowed(func(w http.ResponseWriter, _ *http.Request) {
@@ -56,6 +58,8 @@ func New(cfg Config) http.Handler {
 		r.Post("/receipts", a.wrap(a.receipts))
 		r.Get("/status/{index}", a.wrap(a.status))
 		r.Post("/status", a.wrap(a.statuses))
+		r.Get("/epoch", a.wrap(a.epoch))
+		r.Get("/snapshot", a.wrap(a.snapshot))
 		r.Get("/records/{kind}", a.wrap(a.records))
 	})
 	r.Route("/log/{channel}/{log}", func(r chi.Router) {
@@ -70,6 +74,8 @@ type api struct {
 	cfg     Config
 	bodies  chan struct{} // a place for each submission that is read, judged or waited for
 	batches chan struct{} // a place for each request for many things at once
+
+	snapshots chan struct{} // a place for each snapshot under way
 }
 
 // maxBodies is the most submissions at hand at a time: with their copies, about half a gigabyte.

@@ -54,7 +54,7 @@ func serve(t *testing.T, certificates int) *served {
 			t.Error(err)
 		}
 	})
-	s.server = httptest.NewServer(api.New(api.Config{Channel: "main", Log: "0", Reader: s.node, Submit: s.node,
+	s.server = httptest.NewServer(api.New(api.Config{Channel: "main", Log: "0", Reader: s.node, Submit: s.node, Epochs: s.node,
 		Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}))
 	t.Cleanup(s.server.Close)
 	s.oracle = &ledgertest.Oracle{C: s.c}

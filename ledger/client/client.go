@@ -85,29 +85,38 @@ func (c *Client) do(ctx context.Context, method, path, contentType string, body 
 
 // ask is do, where an answer that does not pass the check is none: the next node is asked.
 func (c *Client) ask(ctx context.Context, method, path, contentType string, body []byte, check func([]byte) error) ([]byte, error) {
-	var last error
-	first, n := int(c.last.Load()), len(c.cfg.Nodes)
-	for i := range n {
-		at := (first + i) % n
-		req, err := http.NewRequestWithContext(ctx, method, c.cfg.Nodes[at]+path, bytes.NewReader(body))
+	var data []byte
+	err := c.each(func(node string) (refused bool, err error) {
+		req, err := http.NewRequestWithContext(ctx, method, node+path, bytes.NewReader(body))
 		if err != nil {
-			return nil, err
+			return true, err
 		}
 		if contentType != "" {
 			req.Header.Set("Content-Type", contentType)
 		}
-		data, err := c.send(req)
-		refused := err != nil
-		if err == nil {
-			err = check(data)
+		if data, err = c.send(req); err != nil {
+			return true, err
 		}
+		return false, check(data)
+	})
+	return data, err
+}
+
+// each asks the nodes in turn, the one that answered last first. refused says that an error is the node's own word, and not what
+// was thought of its answer.
+func (c *Client) each(ask func(node string) (refused bool, err error)) error {
+	var last error
+	first, n := int(c.last.Load()), len(c.cfg.Nodes)
+	for i := range n {
+		at := (first + i) % n
+		refused, err := ask(c.cfg.Nodes[at])
 		if err == nil {
 			c.last.Store(int64(at))
-			return data, nil
+			return nil
 		}
 		if code, ok := reason.CodeOf(err); ok && refused && code != reason.NotFound {
 			if s := problem.Status(code); s < 500 && s != http.StatusTooManyRequests {
-				return nil, err
+				return err
 			}
 		}
 		if code, _ := reason.CodeOf(last); code != reason.NotFound {
@@ -115,9 +124,9 @@ func (c *Client) ask(ctx context.Context, method, path, contentType string, body
 		}
 	}
 	if _, ok := reason.CodeOf(last); ok {
-		return nil, last
+		return last
 	}
-	return nil, fmt.Errorf("%w: %w", ErrNoNode, last)
+	return fmt.Errorf("%w: %w", ErrNoNode, last)
 }
 
 func (c *Client) send(req *http.Request) ([]byte, error) {
