@@ -14,6 +14,7 @@ const (
 	MaxCertificate = 8_192  // DER
 	MaxExtra       = 49_000 // extra data of a tlog-proof (stock parsers read lines of 64 KiB)
 	MaxMembers     = 16
+	MaxAbsence     = 81_920 // a statement of absence and its signature: MaxOperations names
 
 	MaxExpiryAhead Millis = 24 * 60 * 60 * 1000 // expiry <= block time + this
 	MaxTimeAhead   Millis = 10_000              // a block further ahead of the node's clock waits

@@ -196,7 +196,9 @@ func (s *Standing) cause(c *ledger.StatusCause, v *tlog.Verified) error {
 func unix(seconds uint64) time.Time { return time.Unix(int64(min(seconds, 253402300799)), 0).UTC() }
 
 // Fresh refuses a standing older than maxAge or ahead of the clock.
-func (s *Standing) Fresh(now time.Time, maxAge time.Duration) error { return fresh(s.AsOf, now, maxAge) }
+func (s *Standing) Fresh(now time.Time, maxAge time.Duration) error {
+	return fresh(s.AsOf, now, maxAge)
+}
 
 func fresh(asOf, now time.Time, maxAge time.Duration) error {
 	switch age := now.Sub(asOf); {

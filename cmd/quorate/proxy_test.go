@@ -263,7 +263,7 @@ var verbs = []verb{
 		[]string{"channel", "transactions", "receipts", "many receipts"}, false},
 	{"submit again", "submit", (*world).published, func(w *world, c string) []string { return w.line(c) },
 		[]string{"channel", "transactions", "receipts", "records", "status"}, false},
-	{"status", "status", (*world).published, plain, []string{"records", "receipts", "status"}, false},
+	{"status", "status", (*world).published, plain, []string{"certificates", "many receipts", "status"}, false},
 	{"revoke", "revoke", (*world).published, (*world).admins, []string{"channel", "records", "receipts", "transactions", "status"}, false},
 	{"suspend", "suspend", (*world).published, func(w *world, c string) []string { return w.line(c) },
 		[]string{"channel", "records", "receipts", "transactions", "status"}, true},
@@ -366,7 +366,7 @@ func TestProxyBreaksAnswers(t *testing.T) {
 func TestProxyFlipsBits(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1)
-	told := []string{"transactions", "records"}
+	told := []string{"transactions", "records", "certificates"}
 	state := map[string]int{"submit": exitYes, "submit again": exitYes, "status": exitYes, "revoke": exitNo, "suspend": exitNo, "resume": exitYes}
 	for _, v := range verbs {
 		for _, kind := range v.classes {
@@ -388,7 +388,11 @@ func TestProxyFlipsBits(t *testing.T) {
 				w.through(func(c string, body []byte, a *answer) []byte {
 					if c == kind && a != nil && len(a.body) > 0 {
 						at := (i*len(a.body) + len(a.body)/2) / places
-						a.body[at] ^= 1 << (i % 7)
+						bit := byte(1) << (i % 7)
+						if kind == "many receipts" && at < len(`{"receipts"`) {
+							bit = 1 // to Go's decoder a name in JSON is the same in capitals
+						}
+						a.body[at] ^= bit
 						n++
 					}
 					return body

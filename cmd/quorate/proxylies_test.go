@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"regexp"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/quorate-pki/quorate/ca"
+	"github.com/quorate-pki/quorate/ca/profile"
 	"github.com/quorate-pki/quorate/internal/reason"
 	"github.com/quorate-pki/quorate/ledger"
 	"github.com/quorate-pki/quorate/ledger/api"
@@ -27,6 +30,41 @@ func tellAs(change func(r *api.Result)) func(*answer) {
 		change(&r)
 		a.body, _ = json.Marshal(r)
 	}
+}
+
+// placeAt says that the one certificate asked for is at another leaf.
+func placeAt(leaf uint64) func(*answer) { return body(fmt.Appendf(nil, `{"leaves":[%d]}`, leaf)) }
+
+// oneReceipt answers with one receipt where many could be asked for.
+func oneReceipt(raw []byte) func(*answer) {
+	return func(a *answer) { a.body, _ = json.Marshal(api.Receipts{Receipts: []string{string(raw)}}) }
+}
+
+// absence is what the honest node says of a certificate that is not published.
+func (w *world) absence(cert string) []byte {
+	w.t.Helper()
+	der, err := ca.ReadCertificate(cert)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	c, err := profile.Parse(der)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	q, err := json.Marshal(api.Certificates{Certificates: []api.CertificateName{api.Name(ledger.CertificateName{Key: ledger.Sum(c.SPKI), Certificate: ledger.Sum(der)})}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	resp, err := http.Post(w.node+"/v1/main/certificates", "application/json", bytes.NewReader(q))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		w.t.Fatal(resp.Status, string(raw), err)
+	}
+	return raw
 }
 
 // pointTo makes a key's record name another leaf.
@@ -245,10 +283,11 @@ func TestProxyLiesAboutStatus(t *testing.T) {
 		x.Cause = nil
 	})}), no, "status", a)
 	c := w.published()
-	w.expect("the leaf of a good certificate", each(map[string]func(*answer){"records": pointTo(w.leaf(c))}), no, "status", a)
-	w.expect("the receipt of a good certificate", each(map[string]func(*answer){"records": pointTo(w.leaf(c)), "receipts": body(w.get("/v1/main/receipts/%d", w.leaf(c)))}), no, "status", a)
-	w.expect("no record", each(map[string]func(*answer){"records": body([]byte(`{"records":[],"more":false}`))}), notKnown, "status", a)
-	w.expect("records without end", each(map[string]func(*answer){"records": body([]byte(`{"records":[{"key":"00","value":""}],"more":true}`))}), no, "status", a)
+	w.expect("the leaf of a good certificate", each(map[string]func(*answer){"certificates": placeAt(w.leaf(c))}), no, "status", a)
+	w.expect("the receipt of a good certificate", each(map[string]func(*answer){"certificates": placeAt(w.leaf(c)), "many receipts": oneReceipt(w.get("/v1/main/receipts/%d", w.leaf(c)))}), no, "status", a)
+	w.expect("unknown, and nobody's word for it", each(map[string]func(*answer){"certificates": body([]byte(`{"leaves":[null]}`))}), notKnown, "status", a)
+	w.expect("unknown, by the word for another", each(map[string]func(*answer){"certificates": body(w.absence(w.device()))}), notKnown, "status", a)
+	w.expect("more places than asked for", each(map[string]func(*answer){"certificates": body([]byte(`{"leaves":[1,2]}`))}), no, "status", a)
 
 	// Chunks hold 1,024 leaves: the proof for a good neighbour is the same bytes, so 0 is right.
 	d := w.published()
@@ -256,7 +295,7 @@ func TestProxyLiesAboutStatus(t *testing.T) {
 
 	// A whole answer that was true some time ago cannot be told from the newest: only its age is proved, and it is
 	// printed. That is what --max-age is for; the members renew the time every 30 seconds.
-	replay := each(map[string]func(*answer){"status": body(goodStatus), "receipts": body(goodReceipt)})
+	replay := each(map[string]func(*answer){"status": body(goodStatus), "many receipts": oneReceipt(goodReceipt)})
 	out := w.expect("all of it from before the revocation", replay, []int{exitYes}, "status", a)
 	if !regexp.MustCompile(`status     good as of 20`).MatchString(out) {
 		t.Errorf("no time is said:\n%s", out)

@@ -286,7 +286,11 @@ func serve(n *node.Node, cfg memberConfig) (*member, error) {
 	if err != nil {
 		return nil, err
 	}
-	ledgerAPI := api.New(api.Config{Channel: cfg.set.Channel, Log: "0", Reader: n, Submit: n, Epochs: n, Logger: cfg.log})
+	teller, err := teller(cfg)
+	if err != nil {
+		return nil, err
+	}
+	ledgerAPI := api.New(api.Config{Channel: cfg.set.Channel, Log: "0", Reader: n, Submit: n, Epochs: n, Teller: teller, Logger: cfg.log})
 	handler := routes{
 		{"/v1", ledgerAPI},
 		{"/log", ledgerAPI},
@@ -311,6 +315,19 @@ func serve(n *node.Node, cfg memberConfig) (*member, error) {
 		}
 	}()
 	return m, nil
+}
+
+// teller is who signs that certificates are unknown: the member, by the key it signs OCSP answers with.
+func teller(cfg memberConfig) (api.Teller, error) {
+	i := slices.IndexFunc(cfg.set.Members, func(m ledger.Member) bool { return m.Name == cfg.name })
+	if i < 0 {
+		return api.Teller{}, fmt.Errorf("%s is no member", cfg.name)
+	}
+	key, err := ledger.NewSigner(cfg.keys.responder, cfg.set.Members[i].Keys[ledger.KeyResponder])
+	if err != nil {
+		return api.Teller{}, fmt.Errorf("the responder key: %w", err)
+	}
+	return api.Teller{Member: cfg.set.Members[i].Number, Key: key}, nil
 }
 
 // stop takes no new requests, lets the ones at hand end, then closes the node.

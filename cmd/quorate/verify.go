@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/quorate-pki/quorate/internal/reason"
-	"github.com/quorate-pki/quorate/ledger"
 	"github.com/quorate-pki/quorate/verify"
 )
 
@@ -113,52 +112,4 @@ func conclude(w io.Writer, err error, publishedOnly bool) error {
 	}
 	code, _ := exitCode(err)
 	return verdict{code}
-}
-
-func newStatus() *cobra.Command {
-	var r remote
-	var save string
-	var maxAge time.Duration
-	cmd := &cobra.Command{
-		Use:   "status --node URL --policy FILE [--save FILE] [--max-age 10m] CERT",
-		Short: "Ask how a certificate stands, with proof",
-		Long: `Ask a node how a certificate stands, and check the proof: good, suspended or revoked, since when and why. "unknown" is
-what the node says, not proved: exit 3.`,
-		Example: "  quorate status --node http://127.0.0.1:8440 --policy q/policy --save dev1.status dev1/cert.pem",
-		Args:    args(cobra.ExactArgs(1)),
-		RunE: func(cmd *cobra.Command, a []string) error {
-			c, err := r.client()
-			if err != nil {
-				return err
-			}
-			der, err := readCertificate(a[0])
-			if err != nil {
-				return err
-			}
-			f, err := c.Find(cmd.Context(), der)
-			if errors.Is(err, ledger.ErrNotFound) {
-				fmt.Fprintln(cmd.OutOrStdout(), "unknown: the node says it knows no such certificate (told, not proved)")
-				return verdict{exitUnknown}
-			}
-			if err != nil {
-				return err
-			}
-			st, err := c.StandingAfter(cmd.Context(), f.Leaf, f.Size-1) // not older than the receipt
-			if err != nil {
-				return err
-			}
-			tell(cmd.OutOrStdout(), f.Published)
-			tellStanding(cmd.OutOrStdout(), st.Standing)
-			if save != "" {
-				if err := replaceFile(save, st.Proof); err != nil {
-					return usage{err}
-				}
-			}
-			return conclude(cmd.OutOrStdout(), verify.Verdict(f.Published, st.Standing, der, time.Now(), maxAge), false)
-		},
-	}
-	r.flags(cmd)
-	cmd.Flags().StringVar(&save, "save", "", "write the status proof to this file")
-	cmd.Flags().DurationVar(&maxAge, "max-age", 10*time.Minute, "how old the state may be; nodes renew it every 30 seconds")
-	return cmd
 }

@@ -39,6 +39,7 @@ const (
 	CauseStatusMismatch Code = 441
 	BadSnapshotFile     Code = 450
 	WrongStatusRoot     Code = 451
+	BadAbsence          Code = 452
 )
 
 var verification = []Reason{
@@ -67,7 +68,7 @@ var verification = []Reason{
 	{Stale, "stale", "The status is older than allowed; get a newer one."},
 	{FromTheFuture, "from-the-future", "The cosignature times are ahead of this machine's clock."},
 	{StatusNotChecked, "status-not-checked", "The certificate was published; whether it still stands was not checked."},
-	{UnknownCertificate, "unknown-certificate", "The node says that it knows no such certificate. That is told, not proved."},
+	{UnknownCertificate, "unknown-certificate", "Members say that they know no such certificate. That is told, not proved."},
 	{RevokedCertificate, "revoked", "The certificate is revoked."},
 	{SuspendedCert, "suspended", "The certificate is suspended."},
 	{BeforeValidity, "not-yet-valid", "The certificate's validity has not begun."},
@@ -78,4 +79,5 @@ var verification = []Reason{
 	{CauseStatusMismatch, "cause-status-mismatch", "The proved cause gives the leaf another status than the chunk."},
 	{BadSnapshotFile, "bad-snapshot-file", "The file is not a status snapshot in its one accepted form, or is cut short."},
 	{WrongStatusRoot, "wrong-status-root", "The snapshot's chunks do not have the status root of its epoch."},
+	{BadAbsence, "bad-absence", "The statement that certificates are absent does not decode, is of another tree, or is not signed by the member it names."},
 }

@@ -30,6 +30,7 @@ type Config struct {
 	Reader  ledger.Reader
 	Submit  ledger.Submitter
 	Epochs  Epochs        // required
+	Teller  Teller        // required: who says that a certificate is unknown
 	Wait    time.Duration // how long a submission waits for finality; default 30 s
 	Logger  *slog.Logger  // required
 }
@@ -58,6 +59,7 @@ func New(cfg Config) http.Handler {
 		r.Post("/receipts", a.wrap(a.receipts))
 		r.Get("/status/{index}", a.wrap(a.status))
 		r.Post("/status", a.wrap(a.statuses))
+		r.Post("/certificates", a.wrap(a.certificates))
 		r.Get("/epoch", a.wrap(a.epoch))
 		r.Get("/snapshot", a.wrap(a.snapshot))
 		r.Get("/records/{kind}", a.wrap(a.records))

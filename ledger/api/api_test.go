@@ -55,6 +55,7 @@ func serve(t *testing.T, certificates int) *served {
 		}
 	})
 	s.server = httptest.NewServer(api.New(api.Config{Channel: "main", Log: "0", Reader: s.node, Submit: s.node, Epochs: s.node,
+		Teller: api.Teller{Member: 1, Key: s.c.Signer("ca-a/responder")},
 		Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}))
 	t.Cleanup(s.server.Close)
 	s.oracle = &ledgertest.Oracle{C: s.c}

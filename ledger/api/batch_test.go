@@ -73,7 +73,7 @@ func TestStatuses(t *testing.T) {
 	if len(got.Of) != 2500 || len(got.Proofs) != len(chunks)+1 {
 		t.Errorf("%d answers by %d proofs, want 2500 by %d", len(got.Of), len(got.Proofs), len(chunks)+1)
 	}
-	all, err := s.client(t).Standings(t.Context(), leaves)
+	all, err := s.client(t).Standings(t.Context(), leaves, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,14 +115,14 @@ func TestStatusesFromLiars(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := alone.Standings(t.Context(), leaves); codeOf(err) != c.code {
+			if _, err := alone.Standings(t.Context(), leaves, 0); codeOf(err) != c.code {
 				t.Errorf("%v, want %s", err, c.code)
 			}
 			both, err := client.New(client.Config{Nodes: []string{liar.URL, s.server.URL}, Policy: s.c.Policy()})
 			if err != nil {
 				t.Fatal(err)
 			}
-			all, err := both.Standings(t.Context(), leaves)
+			all, err := both.Standings(t.Context(), leaves, 0)
 			if err != nil || all[leaves[7]].Status != ledger.Suspended || all[leaves[8]].Status != ledger.Good {
 				t.Errorf("with an honest one beside it: %v", err)
 			}
@@ -135,8 +135,12 @@ func TestStatusesFromLiars(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if all, err := c.Standings(t.Context(), leaves); err != nil || all[leaves[7]].Status != ledger.Good {
+	all, err := c.Standings(t.Context(), leaves, 0)
+	if err != nil || all[leaves[7]].Status != ledger.Good {
 		t.Errorf("an old answer is an old answer: %v", err)
+	}
+	if _, err := c.Standings(t.Context(), leaves, all[leaves[7]].Size); codeOf(err) != reason.Stale {
+		t.Errorf("an old answer where a newer tree is known: %v", err)
 	}
 }
 

@@ -140,13 +140,12 @@ func standing(trust tlog.NoteVerifier, proof []byte, leaf, at uint64) (*Standing
 	return &Standing{s, proof}, nil
 }
 
-// Standings is StandingAfter of many leaves, each in a tree that holds all of them, in few requests. A node with one wrong proof
-// among them is passed over.
-func (c *Client) Standings(ctx context.Context, leaves []uint64) (map[uint64]*Standing, error) {
+// Standings is StandingAfter of many leaves, in few requests. A node with one wrong proof among them is passed over.
+func (c *Client) Standings(ctx context.Context, leaves []uint64, at uint64) (map[uint64]*Standing, error) {
 	sorted := slices.Compact(slices.Sorted(slices.Values(leaves))) // neighbours share proofs
 	out := make(map[uint64]*Standing, len(sorted))
 	for part := range slices.Chunk(sorted, api.MaxStatuses) {
-		if err := c.standings(ctx, part, sorted[len(sorted)-1], out); err != nil {
+		if err := c.standings(ctx, part, at, out); err != nil {
 			return nil, err
 		}
 	}

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/quorate-pki/quorate/ledger"
+	"github.com/quorate-pki/quorate/ledger/client"
+	"github.com/quorate-pki/quorate/verify"
+)
+
+// question is one run of `quorate status`.
+type question struct {
+	out    io.Writer
+	c      *client.Client
+	maxAge time.Duration
+	now    func() time.Time
+}
+
+func newStatus() *cobra.Command {
+	var r remote
+	var save string
+	var maxAge time.Duration
+	cmd := &cobra.Command{
+		Use:   "status --node URL --policy FILE [--save FILE] [--max-age 10m] CERT | CERT... | DIR... | -",
+		Short: "Ask how certificates stand, with proof",
+		Long: `Ask nodes how a certificate stands, and check the proof: good, suspended or revoked, since when and why. For several certificates
+(files, directories, "-" for a PEM stream) it is a line each, and the counts at the end; exit 1 when one is refused, else 3 when one is
+not established.
+
+That a certificate is unknown nobody can prove. "unknown" is what f+1 members say, each under its signature, so that one honest member is
+among them: give the URLs of that many. It is exit 3, as is a certificate of which fewer say so.`,
+		Example: `  quorate status --node http://127.0.0.1:8440 --policy q/policy --save dev1.status dev1/cert.pem
+  cat batch.pem | quorate status --node http://127.0.0.1:8440 --node http://127.0.0.1:8441 --policy q/policy -`,
+		Args: args(cobra.MinimumNArgs(1)),
+		RunE: func(cmd *cobra.Command, names []string) error {
+			c, err := r.client()
+			if err != nil {
+				return err
+			}
+			q := &question{out: cmd.OutOrStdout(), c: c, maxAge: maxAge, now: time.Now}
+			if one(names) {
+				return q.one(cmd.Context(), names[0], save)
+			}
+			if save != "" {
+				return usage{errors.New("--save is for one certificate")}
+			}
+			return q.list(cmd.Context(), names, cmd.InOrStdin())
+		},
+	}
+	r.flags(cmd)
+	cmd.Flags().StringVar(&save, "save", "", "write the status proof to this file")
+	cmd.Flags().DurationVar(&maxAge, "max-age", 10*time.Minute, "how old the state may be; nodes renew it every 30 seconds")
+	return cmd
+}
+
+// one reports whether a command line names one certificate, and not a list that may have one.
+func one(names []string) bool {
+	if len(names) != 1 || names[0] == "-" {
+		return false
+	}
+	info, err := os.Stat(names[0])
+	return err != nil || !info.IsDir()
+}
+
+func (q *question) fresh(e *verify.Epoch) error { return e.Fresh(q.now(), q.maxAge) }
+
+// one asks about one certificate, and tells all that is proved of it.
+func (q *question) one(ctx context.Context, name, save string) error {
+	der, err := readCertificate(name)
+	if err != nil {
+		return err
+	}
+	places, err := q.c.Lookup(ctx, [][]byte{der}, q.fresh)
+	if err != nil {
+		return err
+	}
+	p := places[0]
+	if p.Found == nil {
+		if p.Err != nil && len(p.Absent) < q.c.Tellers() {
+			return p.Err
+		}
+		fmt.Fprintln(q.out, printable("unknown: "+q.absent(p)))
+		return verdict{exitUnknown}
+	}
+	st, err := q.c.StandingAfter(ctx, p.Found.Leaf, p.Found.Size-1) // not older than the receipt
+	if err != nil {
+		return err
+	}
+	tell(q.out, p.Found.Published)
+	tellStanding(q.out, st.Standing)
+	if save != "" {
+		if err := replaceFile(save, st.Proof); err != nil {
+			return usage{err}
+		}
+	}
+	return conclude(q.out, verify.Verdict(p.Found.Published, st.Standing, der, q.now(), q.maxAge), false)
+}
+
+// absent says who says that a certificate is not published, and whether they are enough.
+func (q *question) absent(p client.Place) string {
+	who, n := strings.Join(p.Absent, ", "), q.c.Tellers()
+	if len(p.Absent) >= n {
+		return fmt.Sprintf("%s say that no such certificate is published (told, not proved)", who)
+	}
+	if who == "" {
+		who = "nobody"
+	}
+	text := fmt.Sprintf("%s of the %d members that it takes say that no such certificate is published; ask more nodes", who, n)
+	if p.Doubt != nil {
+		text += " (" + p.Doubt.Error() + ")"
+	}
+	return text
+}
+
+// batchSize is how many certificates of a list are asked for at a time.
+const batchSize = ledger.MaxOperations
+
+// list asks about certificates as they come, so that a list of any length takes bounded memory.
+func (q *question) list(ctx context.Context, names []string, in io.Reader) error {
+	t := newTally(q.out)
+	var batch []client.Item
+	for it, err := range certificates(names, in) {
+		if err != nil {
+			return err
+		}
+		if batch = append(batch, it); len(batch) == batchSize {
+			if err := q.batch(ctx, t, batch); err != nil {
+				return err
+			}
+			batch = batch[:0]
+		}
+	}
+	if len(batch) > 0 {
+		if err := q.batch(ctx, t, batch); err != nil {
+			return err
+		}
+	}
+	return t.end()
+}
+
+func (q *question) batch(ctx context.Context, t *tally, items []client.Item) error {
+	var ders [][]byte
+	at := map[string]int{} // a certificate that comes twice is asked for once
+	for _, it := range items {
+		if _, ok := at[string(it.DER)]; !ok {
+			at[string(it.DER)] = len(ders)
+			ders = append(ders, it.DER)
+		}
+	}
+	places, err := q.c.Lookup(ctx, ders, q.fresh)
+	if err != nil {
+		return err
+	}
+	var leaves []uint64
+	newest := uint64(0) // size of a tree that is known to exist
+	for _, p := range places {
+		if p.Found != nil {
+			leaves, newest = append(leaves, p.Found.Leaf), max(newest, p.Found.Size)
+		}
+	}
+	standings := map[uint64]*client.Standing{}
+	if len(leaves) > 0 {
+		if standings, err = q.c.Standings(ctx, leaves, newest-1); err != nil {
+			return err
+		}
+	}
+	for _, it := range items {
+		if err := q.tell(t, it, places[at[string(it.DER)]], standings); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (q *question) tell(t *tally, it client.Item, p client.Place, standings map[uint64]*client.Standing) error {
+	if p.Found != nil {
+		st := standings[p.Found.Leaf]
+		return t.verdict(verify.Verdict(p.Found.Published, st.Standing, it.DER, q.now(), q.maxAge), &p.Found.Leaf, it.Name)
+	}
+	if p.Err != nil && len(p.Absent) < q.c.Tellers() {
+		return t.verdict(p.Err, nil, it.Name)
+	}
+	t.say("unknown", exitUnknown, nil, it.Name, q.absent(p))
+	return nil
+}

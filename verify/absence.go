@@ -1,0 +1,69 @@
+package verify
+
+import (
+	"slices"
+
+	"github.com/quorate-pki/quorate/ca/profile"
+	"github.com/quorate-pki/quorate/internal/reason"
+	"github.com/quorate-pki/quorate/ledger"
+)
+
+// Members checks a member-set document: it must be the one in force at the epoch.
+func (e *Epoch) Members(document []byte) (*ledger.MemberSet, error) {
+	set, err := ledger.ParseMemberSet(document)
+	if err != nil {
+		return nil, reason.New(reason.BadMemberSet, "%v", err)
+	}
+	if ledger.Sum(document) != e.MemberSet {
+		return nil, reason.New(reason.BadMemberSet, "the epoch at leaf %d has another one in force", e.Leaf)
+	}
+	return set, nil
+}
+
+// Absent is a member's word that it knows no such certificates as of an epoch. It is told, not proved: that a certificate is unknown
+// may be believed when f+1 members (tlog.Policy.F() + 1) say so, of whom one at least is honest.
+type Absent struct {
+	Member *ledger.Member
+	absent []ledger.CertificateName
+}
+
+// Absence checks whose word it is (docs/formats.md, Absence). set is the member set in force at the epoch.
+func Absence(e *Epoch, set *ledger.MemberSet, raw []byte) (*Absent, error) {
+	a, s, err := ledger.ParseAbsence(raw)
+	if err != nil {
+		return nil, reason.New(reason.BadAbsence, "%v", err)
+	}
+	if s.Size != e.Size || s.Root != e.Root {
+		return nil, reason.New(reason.BadAbsence, "of a tree of %d leaves, the epoch ends one of %d", s.Size, e.Size)
+	}
+	i := slices.IndexFunc(set.Members, func(m ledger.Member) bool { return m.Number == s.Member })
+	if i < 0 {
+		return nil, reason.New(reason.BadAbsence, "nobody is member %d", s.Member)
+	}
+	key, err := profile.ParseSPKI(set.Members[i].Keys[ledger.KeyResponder])
+	if err != nil || !key.VerifyCOSE(algorithm(key.Kind), a.Signed(), a.Signature) {
+		return nil, reason.New(reason.BadAbsence, "not signed by %s", set.Members[i].Name)
+	}
+	return &Absent{Member: &set.Members[i], absent: s.Absent}, nil
+}
+
+// algorithm is the one COSE algorithm that a kind of key signs by.
+func algorithm(k profile.KeyKind) int64 {
+	switch k {
+	case profile.P256:
+		return ledger.AlgES256
+	case profile.P384:
+		return ledger.AlgES384
+	case profile.Ed25519:
+		return ledger.AlgEdDSA
+	case profile.RSA:
+		return ledger.AlgPS256
+	}
+	return 0
+}
+
+// Says reports whether the member says it of this certificate.
+func (a *Absent) Says(n ledger.CertificateName) bool {
+	_, ok := slices.BinarySearchFunc(a.absent, n, ledger.CertificateName.Compare)
+	return ok
+}
