@@ -50,7 +50,8 @@ func writeSynced(fsys vfs.FS, name string, fill func(io.Writer) error) error {
 	if err := fill(cloning{f}); err != nil {
 		return errors.Join(err, f.Close(), fsys.Remove(name))
 	}
-	return errors.Join(f.Sync(), f.Close())
+	err = f.Sync()
+	return errors.Join(err, f.Close())
 }
 
 // cloning keeps what is written as it is: vfs.File.Write may scribble on its argument.

@@ -6,14 +6,18 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
 	"testing"
 
+	"github.com/quorate-pki/quorate/internal/problem"
 	"github.com/quorate-pki/quorate/internal/reason"
 	"github.com/quorate-pki/quorate/ledger"
 	"github.com/quorate-pki/quorate/ledger/api"
 	"github.com/quorate-pki/quorate/ledger/client"
 	"github.com/quorate-pki/quorate/ledger/ledgertest"
+	"github.com/quorate-pki/quorate/verify"
 )
 
 // published are the leaves of the certificates that serve published.
@@ -163,4 +167,47 @@ func edit[T any](t *testing.T, raw []byte, change func(*T)) []byte {
 	}
 	change(&v)
 	return mustJSON(t, v)
+}
+
+// TestSmallAnswers: a node that sends only so many proofs at once is asked for fewer, until it sends them.
+func TestSmallAnswers(t *testing.T) {
+	s := serve(t, 50)
+	leaves := s.published()
+	target, err := url.Parse(s.server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pass, refused := httputil.NewSingleHostReverseProxy(target), map[string]int{}
+	small := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if q := (api.Leaves{}); json.Unmarshal(body, &q) == nil && len(q.Leaves) > 7 {
+			refused[r.URL.Path]++
+			problem.Write(w, reason.New(reason.TooLarge, ""))
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		pass.ServeHTTP(w, r)
+	}))
+	defer small.Close()
+	c, err := client.New(client.Config{Nodes: []string{small.URL}, Policy: s.c.Policy()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := c.Standings(t.Context(), leaves, 0)
+	if err != nil || len(all) != 50 || refused["/v1/main/status"] == 0 {
+		t.Errorf("%d statuses, %v, %v", len(all), refused, err)
+	}
+	var ders [][]byte
+	for _, a := range s.oracle.Acked {
+		ders = append(ders, a.DERs...)
+	}
+	places, err := c.Lookup(t.Context(), ders, func(*verify.Epoch) error { return nil })
+	if err != nil || refused["/v1/main/receipts"] == 0 {
+		t.Fatalf("%v, %v", refused, err)
+	}
+	for i, p := range places {
+		if p.Found == nil || p.Found.Leaf != leaves[i] {
+			t.Errorf("certificate %d: %+v", i, p)
+		}
+	}
 }
