@@ -108,6 +108,7 @@ func TestFormatsLimits(t *testing.T) {
 		fmt.Sprintf("? 5 => [1*%d run]", ledger.MaxRuns),
 		fmt.Sprintf("6 => [0*%d leafless]", ledger.MaxLeafless),
 		fmt.Sprintf("[1*%d member]", ledger.MaxMembers),
+		fmt.Sprintf("5 => [1*%d [key: hash, certificate: hash]]", ledger.MaxOperations),
 		fmt.Sprintf("status-chunk = bstr .size %d", ledger.ChunkSize),
 		fmt.Sprintf("[0*%d hash]", tlog.MaxPath),
 	} {
@@ -153,6 +154,9 @@ type example struct {
 	block1   []byte
 	extra    []byte // of the receipt
 	statusX  []byte // of the revoked status
+	snap     []byte
+	absence  []byte
+	nobody   ledger.CertificateName // that the absence is about
 	checkpts map[uint64][]byte
 }
 
@@ -184,6 +188,7 @@ func theExample(t testing.TB) *example {
 	e.good, _ = e.status(t, "good", 8, nil)
 	e.revoke(t)
 	e.revoked, e.statusX = e.status(t, "revoked", 8, &ledger.StatusCause{Index: 11, Entry: e.leaves[11], Path: e.path(t, 11)})
+	e.snapshot(t, ledger.Revoked)
 	e.tree()
 	e.memory(t)
 	built = e
