@@ -58,6 +58,9 @@ func class(r *http.Request) string {
 	if name == "receipts" && r.Method == http.MethodPost {
 		return "many receipts"
 	}
+	if name == "status" && r.Method == http.MethodPost {
+		return "many statuses"
+	}
 	if name == "receipts" && words[3] == "0" {
 		return "channel"
 	}
@@ -264,6 +267,8 @@ var verbs = []verb{
 	{"submit again", "submit", (*world).published, func(w *world, c string) []string { return w.line(c) },
 		[]string{"channel", "transactions", "receipts", "records", "status"}, false},
 	{"status", "status", (*world).published, plain, []string{"certificates", "many receipts", "status"}, false},
+	{"status of a list", "status", (*world).published, func(_ *world, c string) []string { return []string{c, c} },
+		[]string{"certificates", "many receipts", "many statuses"}, true},
 	{"revoke", "revoke", (*world).published, (*world).admins, []string{"channel", "records", "receipts", "transactions", "status"}, false},
 	{"suspend", "suspend", (*world).published, func(w *world, c string) []string { return w.line(c) },
 		[]string{"channel", "records", "receipts", "transactions", "status"}, true},
@@ -366,8 +371,8 @@ func TestProxyBreaksAnswers(t *testing.T) {
 func TestProxyFlipsBits(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1)
-	told := []string{"transactions", "records", "certificates"}
-	state := map[string]int{"submit": exitYes, "submit again": exitYes, "status": exitYes, "revoke": exitNo, "suspend": exitNo, "resume": exitYes}
+	told := []string{"transactions", "records", "certificates", "many statuses"} // of the last, which proof is whose
+	state := map[string]int{"submit": exitYes, "submit again": exitYes, "status": exitYes, "status of a list": exitYes, "revoke": exitNo, "suspend": exitNo, "resume": exitYes}
 	for _, v := range verbs {
 		for _, kind := range v.classes {
 			places, n := 6, 0
