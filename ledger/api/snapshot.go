@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/quorate-pki/quorate/ledger"
 )
@@ -21,6 +22,12 @@ type Epochs interface {
 
 // maxSnapshots is the most snapshots that are sent at a time: each keeps the index from forgetting old records.
 const maxSnapshots = 4
+
+// snapshotTime is how long a client may take for a snapshot of this many bytes: 20 seconds, and one for each 64 KiB. So a slow client does
+// not keep a place for long, and a large snapshot is not cut off by the limit for small answers.
+func snapshotTime(length int64) time.Duration {
+	return 20*time.Second + time.Duration(length/(64<<10))*time.Second
+}
 
 func (a *api) epoch(w http.ResponseWriter, r *http.Request) error {
 	p, err := a.cfg.Epochs.Epoch(r.Context())
@@ -39,6 +46,8 @@ func (a *api) snapshot(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Content-Type", "application/octet-stream")
 		w.Header().Set("Content-Length", strconv.FormatInt(length, 10))
 		w.Header().Set("Cache-Control", "no-cache")
+		// Where deadlines are not supported, the server's own limit holds.
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(snapshotTime(length)))
 		out = bufio.NewWriterSize(w, 64<<10)
 		return out
 	})

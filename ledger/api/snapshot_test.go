@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/quorate-pki/quorate/internal/problem"
 	"github.com/quorate-pki/quorate/internal/reason"
@@ -107,5 +108,28 @@ func TestSnapshotBroken(t *testing.T) {
 	}
 	if err == nil {
 		t.Error("half a snapshot came as a whole one")
+	}
+}
+
+// deadlines notes the write deadline that a handler sets.
+type deadlines struct {
+	*httptest.ResponseRecorder
+	set []time.Time
+}
+
+func (d *deadlines) SetWriteDeadline(t time.Time) error { d.set = append(d.set, t); return nil }
+
+// TestSnapshotDeadline: a client has time in proportion to what it is sent, and no longer.
+func TestSnapshotDeadline(t *testing.T) {
+	for length, want := range map[int64]time.Duration{1: 20 * time.Second, 64 << 10: 21 * time.Second, 64 << 20: 20*time.Second + 1024*time.Second} {
+		h := api.New(api.Config{Channel: "main", Log: "0", Logger: slog.New(slog.DiscardHandler),
+			Epochs: epochs{snapshot: func(begin func(int64) io.Writer) error { begin(length); return nil }}})
+		w := &deadlines{ResponseRecorder: httptest.NewRecorder()}
+		before := time.Now()
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/v1/main/snapshot", nil))
+		after := time.Now()
+		if len(w.set) != 1 || w.set[0].Before(before.Add(want)) || w.set[0].After(after.Add(want)) {
+			t.Errorf("%d bytes: %v, want %s after now", length, w.set, want)
+		}
 	}
 }
