@@ -31,12 +31,28 @@ type Config struct {
 	Submit  ledger.Submitter
 	Wait    time.Duration // how long a submission waits for finality; default 30 s
 	Logger  *slog.Logger  // required
+
+	// Changed returns a channel that is closed once Head is another than now; the change feed waits on it. Nil: followers
+	// learn what is new when they ask again.
+	Changed func() <-chan struct{}
+	// Stopping is closed when the server takes no new requests: followers, who would stay, are sent away.
+	Stopping <-chan struct{}
+	// FollowersPerAddress is how often one address may follow the feed at a time; default 64. Danger: behind a proxy all
+	// clients have one address.
+	FollowersPerAddress int
+	Slow                time.Duration // how long a follower may take for a page before it is cut off; default 20 s
 }
 
 // New returns a handler for /v1/<channel>/ and /log/<channel>/<n>/ of one channel.
 func New(cfg Config) http.Handler {
 	if cfg.Wait == 0 {
 		cfg.Wait = 30 * time.Second
+	}
+	if cfg.FollowersPerAddress == 0 {
+		cfg.FollowersPerAddress = 64
+	}
+	if cfg.Slow == 0 {
+		cfg.Slow = 20 * time.Second
 	}
 	a := &api{cfg: cfg, bodies: make(chan struct{}, maxBodies)}
 	r := chi.NewRouter()
@@ -56,6 +72,7 @@ func New(cfg Config) http.Handler {
 		r.Post("/receipts", a.wrap(a.receipts))
 		r.Get("/status/{index}", a.wrap(a.status))
 		r.Get("/records/{kind}", a.wrap(a.records))
+		r.Get("/events", a.wrap(newFeed(cfg).serve))
 	})
 	r.Route("/log/{channel}/{log}", func(r chi.Router) {
 		r.Use(a.ours)
