@@ -60,24 +60,16 @@ func New(cfg Config) http.Handler {
 	r.MethodNotAllowed(func(w http.ResponseWriter, _ *http.Request) {
 		problem.Write(w, reason.New(reason.MethodNotAllowed, ""))
 	})
+	r.Get("/v1/openapi.json", openAPI)
 	r.Route("/v1/{channel}", func(r chi.Router) {
 		r.Use(a.ours)
-		r.Get("/", a.wrap(a.head))
-		r.Get("/checkpoint", a.wrap(a.checkpoint))
-		r.Post("/transactions", a.wrap(a.submit))
-		r.Get("/transactions/{id}", a.wrap(a.result))
-		r.Post("/judge", a.wrap(a.judge))
-		r.Get("/entries/{index}", a.wrap(a.entry))
-		r.Get("/receipts/{index}", a.wrap(a.receipt))
-		r.Post("/receipts", a.wrap(a.receipts))
-		r.Get("/status/{index}", a.wrap(a.status))
-		r.Get("/records/{kind}", a.wrap(a.records))
-		r.Get("/events", a.wrap(newFeed(cfg).serve))
+		a.v1(routes{r, a})
 	})
 	r.Route("/log/{channel}/{log}", func(r chi.Router) {
 		r.Use(a.ours)
-		r.Get("/checkpoint", a.wrap(a.checkpoint))
-		r.Get("/tile/*", a.wrap(a.tile))
+		log := routes{r, a}
+		log.get("/checkpoint", a.checkpoint)
+		log.get("/tile/*", a.tile, reason.NotFound)
 	})
 	return r
 }
@@ -115,32 +107,6 @@ func (a *api) ours(next http.Handler) http.Handler {
 	})
 }
 
-// wrap maps errors to problems: the one switch at this edge.
-func (a *api) wrap(h func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		err := h(w, r)
-		if err == nil {
-			return
-		}
-		refusal, ok := errors.AsType[*reason.Error](err)
-		switch {
-		case ok:
-		case errors.Is(err, ledger.ErrNotFound):
-			refusal = reason.New(reason.NotFound, "")
-		case errors.Is(err, ledger.ErrBusy):
-			refusal = reason.New(reason.Busy, "")
-		case errors.Is(err, ledger.ErrStopping):
-			refusal = reason.New(reason.Stopping, "")
-		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-			refusal = reason.New(reason.Timeout, "")
-		default:
-			a.cfg.Logger.Error("answering a request", "path", r.URL.Path, "err", err)
-			refusal = reason.New(reason.Internal, "")
-		}
-		problem.Write(w, refusal)
-	}
-}
-
 // Head is the JSON form of the newest checkpoint's facts.
 type Head struct {
 	Channel string    `json:"channel"` // id, hex
@@ -175,6 +141,11 @@ type Verdict struct {
 	Code   reason.Code `json:"code"`
 	Reason string      `json:"reason"`
 	Leaf   *uint64     `json:"leaf,omitempty"`
+}
+
+// Verdicts are the outcomes of a dry run as JSON.
+type Verdicts struct {
+	Verdicts []Verdict `json:"verdicts"`
 }
 
 // Result is a transaction's outcome as JSON.
@@ -246,9 +217,7 @@ func (a *api) judge(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, struct {
-		Verdicts []Verdict `json:"verdicts"`
-	}{verdicts(v)})
+	return writeJSON(w, Verdicts{verdicts(v)})
 }
 
 func index(r *http.Request) (uint64, error) {

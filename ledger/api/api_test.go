@@ -29,6 +29,19 @@ import (
 	"github.com/quorate-pki/quorate/ledger/tlog"
 )
 
+// noErrors is a log in which no error may appear, refusals that openapi.json does not have among them.
+type noErrors struct{ t *testing.T }
+
+func (noErrors) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelError }
+func (h noErrors) WithAttrs([]slog.Attr) slog.Handler         { return h }
+func (h noErrors) WithGroup(string) slog.Handler              { return h }
+func (h noErrors) Handle(_ context.Context, r slog.Record) error {
+	text := r.Message
+	r.Attrs(func(a slog.Attr) bool { text += " " + a.String(); return true })
+	h.t.Error(text)
+	return nil
+}
+
 // served is a node behind the handler, with some history.
 type served struct {
 	c      *ledgertest.Consortium
@@ -55,7 +68,7 @@ func serve(t *testing.T, certificates int) *served {
 		}
 	})
 	s.server = httptest.NewServer(api.New(api.Config{Channel: "main", Log: "0", Reader: s.node, Submit: s.node,
-		Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}))
+		Logger: slog.New(noErrors{t})}))
 	t.Cleanup(s.server.Close)
 	s.oracle = &ledgertest.Oracle{C: s.c}
 	var work []ledgertest.Submission
@@ -256,6 +269,9 @@ func TestProblems(t *testing.T) {
 		{"tile path not canonical", "GET", "/log/main/0/tile/0/9", nil, reason.NotFound, 404},
 		{"records that are no kind of the state's", "GET", "/v1/main/records/%00", nil, reason.BadRequest, 400},
 		{"a receipt twice", "POST", "/v1/main/receipts", []byte(`{"leaves":[1,1]}`), reason.BadRequest, 400},
+		{"events beyond the log", "GET", "/v1/main/events?from=99999", nil, reason.NotFound, 404},
+		{"events from nowhere", "GET", "/v1/main/events?from=x", nil, reason.BadRequest, 400},
+		{"too many bytes of leaves", "POST", "/v1/main/receipts", big, reason.TooLarge, 413},
 		{"records of a kind with two letters", "GET", "/v1/main/records/kk", nil, reason.BadRequest, 400},
 	} {
 		t.Run(c.name, func(t *testing.T) {
