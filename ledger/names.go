@@ -94,3 +94,18 @@ func ProtectionName(n uint64) string {
 	}
 	return fmt.Sprintf("protection-%d", n)
 }
+
+// NamespaceTypeName says what names a namespace holds.
+func NamespaceTypeName(n uint64) string {
+	switch n {
+	case NamespaceSerial:
+		return "serial"
+	case NamespaceDNS:
+		return "dns"
+	case NamespacePLMN:
+		return "plmn"
+	case NamespaceHardware:
+		return "hardware"
+	}
+	return fmt.Sprintf("namespace-%d", n)
+}

@@ -262,6 +262,7 @@ var verbs = []verb{
 	{"submit again", "submit", (*world).published, func(w *world, c string) []string { return w.line(c) },
 		[]string{"channel", "transactions", "receipts", "records", "status"}, false},
 	{"status", "status", (*world).published, plain, []string{"records", "receipts", "status"}, false},
+	{"explain", "explain", (*world).published, plain, []string{"explain"}, false},
 	{"revoke", "revoke", (*world).published, (*world).admins, []string{"channel", "records", "receipts", "transactions", "status"}, false},
 	{"suspend", "suspend", (*world).published, func(w *world, c string) []string { return w.line(c) },
 		[]string{"channel", "records", "receipts", "transactions", "status"}, true},
@@ -358,8 +359,8 @@ func TestProxyBreaksAnswers(t *testing.T) {
 func TestProxyFlipsBits(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	told := []string{"transactions", "records"}
-	state := map[string]int{"submit": exitYes, "submit again": exitYes, "status": exitYes, "revoke": exitNo, "suspend": exitNo, "resume": exitYes}
+	told := []string{"transactions", "records", "explain"} // of an explanation: whatever carries no proof of its own
+	state := map[string]int{"submit": exitYes, "submit again": exitYes, "status": exitYes, "explain": exitYes, "revoke": exitNo, "suspend": exitNo, "resume": exitYes}
 	for _, v := range verbs {
 		for _, kind := range v.classes {
 			places, n := 6, 0

@@ -54,7 +54,7 @@ func New(cfg Config) http.Handler {
 	if cfg.Slow == 0 {
 		cfg.Slow = 20 * time.Second
 	}
-	a := &api{cfg: cfg, bodies: make(chan struct{}, maxBodies)}
+	a := &api{cfg: cfg, bodies: make(chan struct{}, maxBodies), pages: make(chan struct{}, maxExplaining)}
 	r := chi.NewRouter()
 	r.NotFound(func(w http.ResponseWriter, _ *http.Request) { problem.Write(w, reason.New(reason.NotFound, "")) })
 	r.MethodNotAllowed(func(w http.ResponseWriter, _ *http.Request) {
@@ -77,16 +77,17 @@ func New(cfg Config) http.Handler {
 type api struct {
 	cfg    Config
 	bodies chan struct{} // a place for each submission that is read, judged or waited for
+	pages  chan struct{} // a place for each explanation that is made
 }
 
 // maxBodies is the most submissions at hand at a time: with their copies, about half a gigabyte.
 const maxBodies = 256
 
-// admit gives a submission a place, or ErrBusy.
-func (a *api) admit() (leave func(), err error) {
+// admit gives a request one of the places, or ErrBusy.
+func admit(places chan struct{}) (leave func(), err error) {
 	select {
-	case a.bodies <- struct{}{}:
-		return func() { <-a.bodies }, nil
+	case places <- struct{}{}:
+		return func() { <-places }, nil
 	default:
 		return nil, ledger.ErrBusy
 	}
@@ -169,7 +170,7 @@ func verdicts(in []ledger.Verdict) []Verdict {
 }
 
 func (a *api) submit(w http.ResponseWriter, r *http.Request) error {
-	leave, err := a.admit()
+	leave, err := admit(a.bodies)
 	if err != nil {
 		return err
 	}
@@ -204,7 +205,7 @@ func (a *api) result(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a *api) judge(w http.ResponseWriter, r *http.Request) error {
-	leave, err := a.admit()
+	leave, err := admit(a.bodies)
 	if err != nil {
 		return err
 	}

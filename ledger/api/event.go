@@ -20,6 +20,35 @@ type Event struct {
 	Publication *Publication  `json:"publication,omitempty"`
 	Change      *StatusChange `json:"change,omitempty"`
 	Epoch       *Epoch        `json:"epoch,omitempty"`
+
+	Organisation *Organisation `json:"organisation,omitempty"`
+	Namespace    *Namespace    `json:"namespace,omitempty"`
+	LineKey      *LineKey      `json:"line_key,omitempty"`
+}
+
+// Organisation is what the leaf says that registered one.
+type Organisation struct {
+	ID        string `json:"id"`
+	Name      string `json:"name"`
+	LegalName string `json:"legal_name"`
+}
+
+// Namespace is what the leaf says that granted one.
+type Namespace struct {
+	ID      string `json:"id"`
+	Owner   string `json:"owner"` // organisation id
+	Type    string `json:"type"`  // serial, dns, plmn, hardware
+	Value   string `json:"value"`
+	Control string `json:"control,omitempty"` // how control was checked, for people
+}
+
+// LineKey is what the leaf says that registered one.
+type LineKey struct {
+	ID         string   `json:"id"` // key id
+	Owner      string   `json:"owner"`
+	Namespaces []string `json:"namespaces"`
+	From       uint64   `json:"from,omitempty"`  // first height in force
+	Until      uint64   `json:"until,omitempty"` // last height in force; absent: no end
 }
 
 // Transaction is what a transaction leaf says.
@@ -136,11 +165,23 @@ func (out *Event) describeOp(op *ledger.OpLeaf) error {
 	case *ledger.Consortium:
 		out.Kind = "consortium"
 	case *ledger.Organisation:
-		out.Kind = "organisation"
+		out.Kind, out.Organisation = "organisation", &Organisation{Name: a.Name, LegalName: a.LegalName}
+		if op.Effects.Owner != nil {
+			out.Organisation.ID = op.Effects.Owner.String()
+		}
 	case *ledger.Namespace:
 		out.Kind = "namespace"
+		out.Namespace = &Namespace{Owner: a.Owner.String(), Type: ledger.NamespaceTypeName(a.Type), Value: a.Value, Control: a.Control}
+		if len(op.Effects.Namespaces) == 1 {
+			out.Namespace.ID = op.Effects.Namespaces[0].String()
+		}
 	case *ledger.LineKey:
+		id := ledger.Sum(a.SPKI)
 		out.Kind = "line-key"
+		out.LineKey = &LineKey{ID: hex.EncodeToString(id[:]), Owner: a.Owner.String(), Namespaces: []string{}, From: a.From, Until: a.Until}
+		for _, n := range a.Namespaces {
+			out.LineKey.Namespaces = append(out.LineKey.Namespaces, n.String())
+		}
 	}
 	return nil
 }

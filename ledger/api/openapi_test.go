@@ -169,7 +169,9 @@ func checkRefusals(t *testing.T, name string, op operation, refusals []reason.Co
 // schemas are the types behind the document's.
 var schemas = map[string]any{"Problem": problem.Details{}, "Head": Head{}, "Verdict": Verdict{}, "Verdicts": Verdicts{}, "Result": Result{}, "Leaves": Leaves{},
 	"Receipts": Receipts{}, "Record": Record{}, "Records": Records{}, "Proven": Proven{}, "Events": Events{}, "Event": Event{}, "Transaction": Transaction{},
-	"Publication": Publication{}, "StatusChange": StatusChange{}, "StatusRun": StatusRun{}, "Epoch": Epoch{}}
+	"Publication": Publication{}, "StatusChange": StatusChange{}, "StatusRun": StatusRun{}, "Epoch": Epoch{},
+	"Organisation": Organisation{}, "Namespace": Namespace{}, "LineKey": LineKey{}, "Proved": Proved{}, "Refused": Refused{}, "Expectation": Expectation{},
+	"Explanation": Explanation{}}
 
 // TestOpenAPISchemas holds the schemas to the types that are encoded, and every reference to something that is there.
 func TestOpenAPISchemas(t *testing.T) {

@@ -29,6 +29,8 @@ func (a *api) v1(r routes) {
 	r.post("/receipts", a.receipts, reason.BadRequest, reason.NotFound, reason.TooLarge)
 	r.get("/status/{index}", a.status, reason.BadRequest, reason.NotFound)
 	r.get("/records/{kind}", a.records, reason.BadRequest)
+	r.get("/explain/{index}", a.explainLeaf, reason.BadRequest, reason.NotFound, reason.NotAPublication, reason.Busy)
+	r.post("/explain", a.explainCertificate, reason.BadRequest, reason.TooLarge, reason.Busy)
 	r.get("/events", newFeed(a.cfg).serve, reason.BadRequest, reason.NotFound, reason.Busy, reason.RateLimited)
 }
 
