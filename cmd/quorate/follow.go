@@ -145,7 +145,8 @@ func (s *following) run(ctx context.Context) error {
 
 // again says whether an error may pass by itself, and waits a little.
 func (s *following) again(ctx context.Context, err error) bool {
-	if s.once || !errors.Is(err, client.ErrNoNode) && !errors.Is(err, ledger.ErrBusy) && !errors.Is(err, ledger.ErrStopping) {
+	if s.once || !errors.Is(err, client.ErrNoNode) && !errors.Is(err, ledger.ErrBusy) && !errors.Is(err, ledger.ErrStopping) &&
+		!errors.Is(err, ledger.ErrNotFound) { // a node that is behind those followed before
 		return false
 	}
 	fmt.Fprintln(s.warn, "quorate: "+message(err))

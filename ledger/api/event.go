@@ -116,7 +116,7 @@ func Describe(leaf uint64, entry []byte) (Event, error) {
 		out.Kind = "epoch"
 		var h *ledger.Header
 		if h, err = e.Epoch.Header.Decode(); err == nil {
-			out.Epoch = &Epoch{h.Height, h.Time.Time(), e.Epoch.First}
+			out.Epoch = &Epoch{h.Height, moment(h.Time), e.Epoch.First}
 		}
 	default:
 		err = out.describeOp(e.Op)
@@ -191,7 +191,7 @@ func describePublication(p *ledger.Publish, op *ledger.OpLeaf) *Publication {
 	sum := sha256.Sum256(p.Certificate)
 	out := &Publication{Certificate: hex.EncodeToString(sum[:]), Profile: p.Profile, Namespaces: []string{},
 		Evidence: ledger.EvidenceName(e.Evidence), Possession: ledger.PossessionName(e.Possession), Protection: ledger.ProtectionName(0),
-		Rules: e.Rules, Time: e.Time.Time(), Transaction: op.Tx}
+		Rules: e.Rules, Time: moment(e.Time), Transaction: op.Tx}
 	if e.Owner != nil {
 		out.Owner = e.Owner.String()
 	}
@@ -213,13 +213,20 @@ func describePublication(p *ledger.Publish, op *ledger.OpLeaf) *Publication {
 func describeChange(c *ledger.StatusChange, op *ledger.OpLeaf) *StatusChange {
 	e := &op.Effects
 	out := &StatusChange{Action: c.Action.String(), Scope: c.Scope.String(), Key: hex.EncodeToString(c.Target[:]), Reason: ledger.ReasonName(c.Reason),
-		By: e.Authority.String(), Leaves: []StatusRun{}, Time: e.Time.Time(), Transaction: op.Tx}
+		By: e.Authority.String(), Leaves: []StatusRun{}, Time: moment(e.Time), Transaction: op.Tx}
 	for _, r := range e.Runs {
 		out.Leaves = append(out.Leaves, StatusRun{r.First, r.Count, r.Status.String()})
 	}
 	if c.Invalidity != nil {
-		t := c.Invalidity.Time()
+		t := moment(*c.Invalidity)
 		out.Invalidity = &t
 	}
 	return out
 }
+
+// lastMoment is the last second that JSON's times have (RFC 3339): the end of the year 9999.
+const lastMoment ledger.Millis = 253402300799_000
+
+// moment is a time as JSON has it. Whoever signs a status change claims any time he likes, and it must not keep the leaf from
+// being told: what is beyond the year 9999 is told as its end, and the leaf's bytes have what was claimed.
+func moment(m ledger.Millis) time.Time { return min(m, lastMoment).Time() }

@@ -1,10 +1,12 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/quorate-pki/quorate/ca/profile"
@@ -15,7 +17,7 @@ import (
 const (
 	maxExplaining = 16  // explanations made at a time: each has 3 MiB at the very most
 	maxChanges    = 100 // status changes told of one publication, the newest
-	maxRefusals   = 16  // refusals told of one certificate, the oldest of each profile first
+	maxRefusals   = 16  // refusals told of one certificate, the newest
 )
 
 // Explanation is all that the log says of a certificate. What is Proved carries its receipt; that nothing else is on the log,
@@ -35,7 +37,7 @@ type Explanation struct {
 	Barred      bool     `json:"barred"`                 // the key was revoked as a key
 	Siblings    []uint64 `json:"siblings"`               // leaves of the key's other certificates
 
-	Refusals     []Refused `json:"refusals"` // transactions on the log that asked for its publication in vain
+	Refusals     []Refused `json:"refusals"` // transactions on the log that asked for its publication in vain, oldest first
 	MoreRefusals bool      `json:"more_refusals"`
 
 	Expect Expectation `json:"expect"`
@@ -189,10 +191,13 @@ func (x explainer) published(out *Explanation, info *ledger.CertificateInfo) err
 		if err != nil {
 			return err
 		}
-		if leaves = append(leaves, change); len(leaves) > maxChanges {
-			leaves, out.MoreChanges = leaves[1:], true
+		if len(leaves) == maxChanges {
+			out.MoreChanges = true
+			break
 		}
+		leaves = append(leaves, change)
 	}
+	slices.Reverse(leaves) // the newest came first
 	for _, leaf := range leaves {
 		p, err := x.prove(leaf)
 		if err != nil {
@@ -244,32 +249,50 @@ func (x explainer) grants(out *Explanation, p *Publication) error {
 	return nil
 }
 
-// refusals finds the transactions that asked to publish the certificate, as any profile, and were refused.
+// attempt is a refusal as the index has it.
+type attempt struct {
+	tx       uint64
+	position uint16
+	profile  uint64
+}
+
+// refusals finds the transactions that asked to publish the certificate, as any profile, and were refused. Anybody whose
+// transactions reach the log can add to them, so only the newest are looked at.
 func (x explainer) refusals(out *Explanation, der []byte) error {
+	var found []attempt
 	for _, p := range profile.All() {
 		body := ledger.Sum(ledger.EncodeBody(ledger.OpPublish, ledger.Publish{Profile: uint64(p.ID), Certificate: der}))
+		n := 0
 		for rec, err := range x.reader.Records(x.ctx, ledger.RecordRefusal, body[:], nil) {
 			if err != nil {
 				return err
-			}
-			if len(out.Refusals) == maxRefusals {
-				out.MoreRefusals = true
-				return nil
 			}
 			_, tx, position, err := ledger.ParseRefusalKey(rec.Key)
 			if err != nil {
 				return err
 			}
-			proved, err := x.prove(tx)
-			if err != nil {
-				return err
+			found = append(found, attempt{tx, position, uint64(p.ID)})
+			if n++; n > maxRefusals {
+				break
 			}
-			if proved.Transaction == nil || int(position) >= len(proved.Transaction.Verdicts) {
-				return fmt.Errorf("leaf %d is indexed as a refusal and is none", tx)
-			}
-			v := proved.Transaction.Verdicts[position]
-			out.Refusals = append(out.Refusals, Refused{proved, uint64(position), uint64(p.ID), v.Code, v.Reason, reason.Of(v.Code).Sentence})
 		}
+	}
+	slices.SortFunc(found, func(a, b attempt) int {
+		return cmp.Or(cmp.Compare(a.tx, b.tx), cmp.Compare(a.position, b.position))
+	})
+	if extra := len(found) - maxRefusals; extra > 0 {
+		found, out.MoreRefusals = found[extra:], true
+	}
+	for _, f := range found {
+		proved, err := x.prove(f.tx)
+		if err != nil {
+			return err
+		}
+		if proved.Transaction == nil || int(f.position) >= len(proved.Transaction.Verdicts) {
+			return fmt.Errorf("leaf %d is indexed as a refusal and is none", f.tx)
+		}
+		v := proved.Transaction.Verdicts[f.position]
+		out.Refusals = append(out.Refusals, Refused{proved, uint64(f.position), f.profile, v.Code, v.Reason, reason.Of(v.Code).Sentence})
 	}
 	return nil
 }

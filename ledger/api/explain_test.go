@@ -83,6 +83,50 @@ func TestExplain(t *testing.T) {
 	}
 }
 
+// TestExplainIsBounded: whoever fills the history of a certificate hides neither the newest of it nor holds up the node.
+func TestExplainIsBounded(t *testing.T) {
+	s := serve(t, 1)
+	der, foreign := s.c.Device("ACME-0", "acme-cells.example", 0), s.c.Device("ACME-500", "other-cells.example", 0)
+	nonce, last := uint64(9000), uint64(0)
+	send := func(signers []string, bodies ...[]byte) {
+		nonce++
+		res, err := s.node.Submit(t.Context(), s.c.Tx(ledgertest.Start, ledgertest.TxOptions{Nonce: nonce}, bodies, signers...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v := res.Verdicts[len(res.Verdicts)-1]; v.Code.OK() {
+			last = v.Leaf
+		} else {
+			last = res.Leaf
+		}
+	}
+	send([]string{"acme-cells/line"}, ledgertest.Publish(der))
+	leaf := last
+	target := ledger.Sum(s.c.SPKI("device/ACME-0"))
+	var flips [][]byte
+	for range 60 {
+		flips = append(flips, ledgertest.Change(ledger.StatusChange{Action: ledger.Suspend, Scope: ledger.ScopeCertificate, Reason: ledger.CertificateHold, Leaf: &leaf, Target: target}),
+			ledgertest.Change(ledger.StatusChange{Action: ledger.Resume, Scope: ledger.ScopeCertificate, Reason: ledger.RemoveFromCRL, Leaf: &leaf, Target: target}))
+	}
+	send([]string{"acme-cells/admin-1", "acme-cells/admin-2"}, flips...)
+	e, err := s.client(t).Explain(t.Context(), der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(e.Changes); n != 100 || !e.MoreChanges || e.Changes[n-1].Leaf != last {
+		t.Errorf("%d changes (more: %v)", n, e.MoreChanges)
+	}
+	for range 17 {
+		send([]string{"acme-cells/line"}, ledgertest.Publish(foreign))
+	}
+	if e, err = s.client(t).Explain(t.Context(), foreign); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(e.Refusals); n != 16 || !e.MoreRefusals || e.Refusals[n-1].Leaf != last {
+		t.Errorf("%d refusals (more: %v)", n, e.MoreRefusals)
+	}
+}
+
 // TestExplainBelievesNothing alters explanations; whatever is told without proof is refused.
 func TestExplainBelievesNothing(t *testing.T) {
 	s := serve(t, 3)
