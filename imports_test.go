@@ -33,7 +33,7 @@ var mayImport = map[string]struct {
 	"ledger/peer":       {[]string{"ledger"}, "who is at the other end, by the member set's keys; it knows nothing of what is said"},
 	"ledger/node":       {[]string{"ca/profile", "ledger", "ledger/commit", "ledger/cosign", "ledger/layout", "ledger/order", "ledger/peer", "ledger/state", "ledger/tlog"}, "drives the machine to disk, and exchanges with peers"},
 	"ledger/fsck":       {[]string{"ca/profile", "ledger", "ledger/commit", "ledger/cosign", "ledger/layout", "ledger/order", "ledger/state", "ledger/tlog"}, "checks a node's files without the code that wrote them: never ledger/node"},
-	"ledger/api":        {[]string{"ledger", "ledger/tlog"}, "the HTTP face of the waist: any Reader and Submitter will do"},
+	"ledger/api":        {[]string{"ca/profile", "ledger", "ledger/tlog"}, "the HTTP face of the waist: any Reader and Submitter will do; explain reads certificates"},
 	"ledger/client":     {[]string{"ca/profile", "ledger", "ledger/api", "ledger/tlog", "verify"}, "checks every answer by the same code as relying parties, and shares the JSON forms with api"},
 	"ledger/ledgertest": {[]string{"ca", "ca/profile", "ledger", "ledger/commit", "ledger/cosign", "ledger/fsck", "ledger/layout", "ledger/node", "ledger/order", "ledger/peer", "ledger/state", "ledger/tlog", "verify"}, "tests only"},
 	"verify":            {[]string{"ca/profile", "ledger", "ledger/tlog"}, "relying parties link this and no node"},

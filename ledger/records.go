@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
+
+	"github.com/quorate-pki/quorate/internal/reason"
 )
 
 // Records of the final state, derived from leaves by fold. Their encoding is canonical CBOR, so that two nodes'
@@ -109,6 +112,45 @@ func FindCertID(alg uint8, nameHash, keyHash, serial []byte, get func(key []byte
 		}
 	}
 	return CertIDRecord{}, false, nil
+}
+
+// Change is a status change that was applied to a publication: the whole history of one is found by its leaf.
+type Change struct {
+	Status Status `cbor:"1,keyasint"` // that it gave
+}
+
+// ChangeKey is the key of a Change: u64 leaf of the publication || the complement of the u64 leaf of the change. So the newest change
+// of a publication is found first, however many there are.
+func ChangeKey(leaf, change uint64) []byte {
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, leaf), ^change)
+}
+
+// ParseChangeKey takes the key of a Change apart.
+func ParseChangeKey(key []byte) (leaf, change uint64, err error) {
+	if len(key) != 16 {
+		return 0, 0, fmt.Errorf("a change's key of %d bytes", len(key))
+	}
+	return binary.BigEndian.Uint64(key), ^binary.BigEndian.Uint64(key[8:]), nil
+}
+
+// Refusal is an operation that a transaction on the log asked for in vain.
+type Refusal struct {
+	Code reason.Code `cbor:"1,keyasint"`
+}
+
+// RefusalKey is the key of a Refusal: SHA-256 of the operation's body, which the transaction names and the log does not hold ||
+// the complement of the u64 leaf of the transaction || u16 position in it. The newest are found first.
+func RefusalKey(body Hash, tx uint64, position uint16) []byte {
+	return binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint64(body[:], ^tx), position)
+}
+
+// ParseRefusalKey takes the key of a Refusal apart.
+func ParseRefusalKey(key []byte) (body Hash, tx uint64, position uint16, err error) {
+	if len(key) != len(body)+10 {
+		return body, 0, 0, fmt.Errorf("a refusal's key of %d bytes", len(key))
+	}
+	copy(body[:], key)
+	return body, ^binary.BigEndian.Uint64(key[len(body):]), binary.BigEndian.Uint16(key[len(body)+8:]), nil
 }
 
 // TxRecord remembers a transaction: ids are never forgotten, so nothing is ever executed twice.

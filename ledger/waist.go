@@ -45,6 +45,8 @@ const (
 	RecordRegistry  RecordKind = 'r' // key id of a registered key -> RegisteredKey
 	RecordUsage     RecordKind = 'u' // key id or organisation id -> Usage
 	RecordChunk     RecordKind = 'c' // u64 chunk number -> Chunk
+	RecordChange    RecordKind = 'e' // ChangeKey -> Change
+	RecordRefusal   RecordKind = 'x' // RefusalKey -> Refusal
 	RecordHeight    RecordKind = 'h' // u64 height -> BlockRecord
 	RecordChannel   RecordKind = 'm' // one record: ChannelRecord
 )
@@ -52,7 +54,7 @@ const (
 // Known reports whether k is one of the kinds above: what else a store holds is nobody's business.
 func (k RecordKind) Known() bool {
 	switch k {
-	case RecordKey, RecordDevice, RecordInstance, RecordCertID, RecordTx, RecordOrg, RecordNamespace, RecordRegistry, RecordUsage, RecordChunk,
+	case RecordKey, RecordDevice, RecordInstance, RecordCertID, RecordTx, RecordOrg, RecordNamespace, RecordRegistry, RecordUsage, RecordChunk, RecordChange, RecordRefusal,
 		RecordHeight, RecordChannel:
 		return true
 	}

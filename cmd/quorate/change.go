@@ -18,21 +18,6 @@ var reasonNames = map[string]uint64{"unspecified": ledger.Unspecified, "keyCompr
 	"affiliationChanged": ledger.AffiliationChanged, "superseded": ledger.Superseded, "cessationOfOperation": ledger.Cessation,
 	"privilegeWithdrawn": ledger.PrivilegeWithdrawn}
 
-func reasonName(n uint64) string {
-	for name, k := range reasonNames {
-		if k == n {
-			return name
-		}
-	}
-	switch n {
-	case ledger.CertificateHold:
-		return "certificateHold"
-	case ledger.RemoveFromCRL:
-		return "removeFromCRL"
-	}
-	return fmt.Sprint(n)
-}
-
 var scopeNames = map[string]ledger.Scope{"certificate": ledger.ScopeCertificate, "key": ledger.ScopeKey, "custody": ledger.ScopeCustody,
 	"batch": ledger.ScopeBatch, "line-key": ledger.ScopeLineKey, "ca": ledger.ScopeCA}
 

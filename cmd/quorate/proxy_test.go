@@ -269,6 +269,7 @@ var verbs = []verb{
 	{"status", "status", (*world).published, plain, []string{"certificates", "many receipts", "status"}, false},
 	{"status of a list", "status", (*world).published, func(_ *world, c string) []string { return []string{c, c} },
 		[]string{"certificates", "many receipts", "many statuses"}, true},
+	{"explain", "explain", (*world).published, plain, []string{"explain"}, false},
 	{"revoke", "revoke", (*world).published, (*world).admins, []string{"channel", "records", "receipts", "transactions", "status"}, false},
 	{"suspend", "suspend", (*world).published, func(w *world, c string) []string { return w.line(c) },
 		[]string{"channel", "records", "receipts", "transactions", "status"}, true},
@@ -371,8 +372,9 @@ func TestProxyBreaksAnswers(t *testing.T) {
 func TestProxyFlipsBits(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1)
-	told := []string{"transactions", "records", "certificates", "many statuses"} // of the last, which proof is whose
-	state := map[string]int{"submit": exitYes, "submit again": exitYes, "status": exitYes, "status of a list": exitYes, "revoke": exitNo, "suspend": exitNo, "resume": exitYes}
+	told := []string{"transactions", "records", "certificates", "many statuses", "explain"} // of many statuses, which proof is whose; of an
+	// explanation, whatever carries no proof of its own
+	state := map[string]int{"submit": exitYes, "submit again": exitYes, "status": exitYes, "status of a list": exitYes, "explain": exitYes, "revoke": exitNo, "suspend": exitNo, "resume": exitYes}
 	for _, v := range verbs {
 		for _, kind := range v.classes {
 			places, n := 6, 0

@@ -290,7 +290,8 @@ func serve(n *node.Node, cfg memberConfig) (*member, error) {
 	if err != nil {
 		return nil, err
 	}
-	ledgerAPI := api.New(api.Config{Channel: cfg.set.Channel, Log: "0", Reader: n, Submit: n, Epochs: n, Teller: teller, Logger: cfg.log})
+	stopping, stop := context.WithCancel(context.Background())
+	ledgerAPI := api.New(api.Config{Channel: cfg.set.Channel, Log: "0", Reader: n, Submit: n, Epochs: n, Teller: teller, Logger: cfg.log, Changed: n.Changed, Stopping: stopping.Done()})
 	handler := routes{
 		{"/v1", ledgerAPI},
 		{"/log", ledgerAPI},
@@ -300,17 +301,17 @@ func serve(n *node.Node, cfg memberConfig) (*member, error) {
 	}
 	l, err := net.Listen("tcp", cfg.listen)
 	if err != nil {
+		stop()
 		return nil, fmt.Errorf("listen: %w", err)
 	}
 	m := &member{name: cfg.name, node: n, url: "http://" + l.Addr().String(), done: make(chan error, 2)} // the server's end, and the node's
 	m.server = &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 20 * time.Second,
 		WriteTimeout: 120 * time.Second, IdleTimeout: 120 * time.Second, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(cfg.log.Handler(), slog.LevelWarn)}
-	failed, stop := context.WithCancel(context.Background())
 	m.server.RegisterOnShutdown(stop)
 	go func() { m.done <- m.server.Serve(l) }()
 	go func() {
-		if err := n.Failure(failed); err != nil {
+		if err := n.Failure(stopping); err != nil {
 			m.done <- err
 		}
 	}()

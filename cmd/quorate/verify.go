@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/quorate-pki/quorate/internal/reason"
+	"github.com/quorate-pki/quorate/ledger"
 	"github.com/quorate-pki/quorate/verify"
 )
 
@@ -87,7 +88,7 @@ func tell(w io.Writer, p *verify.Published) {
 func tellStanding(w io.Writer, s *verify.Standing) {
 	fmt.Fprintf(w, "status     %s as of %s\n", s.Status, s.AsOf.Format(time.RFC3339))
 	if s.Change != nil {
-		fmt.Fprintf(w, "changed    %s by %s, reason %s, proved by leaf %d\n", s.Since.Format(time.RFC3339), s.By, reasonName(s.Change.Reason), s.Cause.Index)
+		fmt.Fprintf(w, "changed    %s by %s, reason %s, proved by leaf %d\n", s.Since.Format(time.RFC3339), s.By, ledger.ReasonName(s.Change.Reason), s.Cause.Index)
 	}
 }
 

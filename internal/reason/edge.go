@@ -23,6 +23,6 @@ var edge = []Reason{
 	{Stopping, "stopping", "The node is stopping; send the same bytes to another node."},
 	{UnknownChannel, "unknown-channel", "This node serves no channel of that name."},
 	{Timeout, "timeout", "The request ran out of time before the ledger decided; sending the same bytes again is safe."},
-	{RateLimited, "rate-limited", "Too many requests by this key; wait and send the same bytes again."},
+	{RateLimited, "rate-limited", "Too many requests by this key or from this address; wait and send the same bytes again."},
 	{Diverged, "diverged", "This node computed another history than the quorum and serves final answers only."},
 }

@@ -33,6 +33,16 @@ type Config struct {
 	Teller  Teller        // required: who says that a certificate is unknown
 	Wait    time.Duration // how long a submission waits for finality; default 30 s
 	Logger  *slog.Logger  // required
+
+	// Changed returns a channel that is closed once Head is another than now; the change feed waits on it. Nil: followers
+	// learn what is new when they ask again.
+	Changed func() <-chan struct{}
+	// Stopping is closed when the server takes no new requests: followers, who would stay, are sent away.
+	Stopping <-chan struct{}
+	// FollowersPerAddress is how often one address may follow the feed at a time; default 64. Danger: behind a proxy all
+	// clients have one address.
+	FollowersPerAddress int
+	Slow                time.Duration // how long a follower may take for a page before it is cut off; default 20 s
 }
 
 // New returns a handler for /v1/<channel>/ and /log/<channel>/<n>/ of one channel.
@@ -40,34 +50,29 @@ func New(cfg Config) http.Handler {
 	if cfg.Wait == 0 {
 		cfg.Wait = 30 * time.Second
 	}
+	if cfg.FollowersPerAddress == 0 {
+		cfg.FollowersPerAddress = 64
+	}
+	if cfg.Slow == 0 {
+		cfg.Slow = 20 * time.Second
+	}
 	a := &api{cfg: cfg, bodies: make(chan struct{}, maxBodies), batches: make(chan struct{}, maxBatches),
-		snapshots: make(chan struct{}, maxSnapshots)}
+		snapshots: make(chan struct{}, maxSnapshots), pages: make(chan struct{}, maxExplaining)}
 	r := chi.NewRouter()
 	r.NotFound(func(w http.ResponseWriter, _ *http.Request) { problem.Write(w, reason.New(reason.NotFound, "")) })
 	r.MethodNotAllowed(func(w http.ResponseWriter, _ *http.Request) {
 		problem.Write(w, reason.New(reason.MethodNotAllowed, ""))
 	})
+	r.Get("/v1/openapi.json", openAPI)
 	r.Route("/v1/{channel}", func(r chi.Router) {
 		r.Use(a.ours)
-		r.Get("/", a.wrap(a.head))
-		r.Get("/checkpoint", a.wrap(a.checkpoint))
-		r.Post("/transactions", a.wrap(a.submit))
-		r.Get("/transactions/{id}", a.wrap(a.result))
-		r.Post("/judge", a.wrap(a.judge))
-		r.Get("/entries/{index}", a.wrap(a.entry))
-		r.Get("/receipts/{index}", a.wrap(a.receipt))
-		r.Post("/receipts", a.wrap(a.receipts))
-		r.Get("/status/{index}", a.wrap(a.status))
-		r.Post("/status", a.wrap(a.statuses))
-		r.Post("/certificates", a.wrap(a.certificates))
-		r.Get("/epoch", a.wrap(a.epoch))
-		r.Get("/snapshot", a.wrap(a.snapshot))
-		r.Get("/records/{kind}", a.wrap(a.records))
+		a.v1(routes{r, a})
 	})
 	r.Route("/log/{channel}/{log}", func(r chi.Router) {
 		r.Use(a.ours)
-		r.Get("/checkpoint", a.wrap(a.checkpoint))
-		r.Get("/tile/*", a.wrap(a.tile))
+		log := routes{r, a}
+		log.get("/checkpoint", a.checkpoint)
+		log.get("/tile/*", a.tile, reason.NotFound)
 	})
 	return r
 }
@@ -78,16 +83,17 @@ type api struct {
 	batches chan struct{} // a place for each request for many things at once
 
 	snapshots chan struct{} // a place for each snapshot under way
+	pages     chan struct{} // a place for each explanation that is made
 }
 
 // maxBodies is the most submissions at hand at a time: with their copies, about half a gigabyte.
 const maxBodies = 256
 
-// admit gives a submission a place, or ErrBusy.
-func (a *api) admit() (leave func(), err error) {
+// admit gives a request one of the places, or ErrBusy.
+func admit(places chan struct{}) (leave func(), err error) {
 	select {
-	case a.bodies <- struct{}{}:
-		return func() { <-a.bodies }, nil
+	case places <- struct{}{}:
+		return func() { <-places }, nil
 	default:
 		return nil, ledger.ErrBusy
 	}
@@ -106,32 +112,6 @@ func (a *api) ours(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
-}
-
-// wrap maps errors to problems: the one switch at this edge.
-func (a *api) wrap(h func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		err := h(w, r)
-		if err == nil {
-			return
-		}
-		refusal, ok := errors.AsType[*reason.Error](err)
-		switch {
-		case ok:
-		case errors.Is(err, ledger.ErrNotFound):
-			refusal = reason.New(reason.NotFound, "")
-		case errors.Is(err, ledger.ErrBusy):
-			refusal = reason.New(reason.Busy, "")
-		case errors.Is(err, ledger.ErrStopping):
-			refusal = reason.New(reason.Stopping, "")
-		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-			refusal = reason.New(reason.Timeout, "")
-		default:
-			a.cfg.Logger.Error("answering a request", "path", r.URL.Path, "err", err)
-			refusal = reason.New(reason.Internal, "")
-		}
-		problem.Write(w, refusal)
-	}
 }
 
 // Head is the JSON form of the newest checkpoint's facts.
@@ -170,6 +150,11 @@ type Verdict struct {
 	Leaf   *uint64     `json:"leaf,omitempty"`
 }
 
+// Verdicts are the outcomes of a dry run as JSON.
+type Verdicts struct {
+	Verdicts []Verdict `json:"verdicts"`
+}
+
 // Result is a transaction's outcome as JSON.
 type Result struct {
 	ID       string    `json:"id"` // hex
@@ -191,7 +176,7 @@ func verdicts(in []ledger.Verdict) []Verdict {
 }
 
 func (a *api) submit(w http.ResponseWriter, r *http.Request) error {
-	leave, err := a.admit()
+	leave, err := admit(a.bodies)
 	if err != nil {
 		return err
 	}
@@ -226,7 +211,7 @@ func (a *api) result(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a *api) judge(w http.ResponseWriter, r *http.Request) error {
-	leave, err := a.admit()
+	leave, err := admit(a.bodies)
 	if err != nil {
 		return err
 	}
@@ -239,9 +224,7 @@ func (a *api) judge(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, struct {
-		Verdicts []Verdict `json:"verdicts"`
-	}{verdicts(v)})
+	return writeJSON(w, Verdicts{verdicts(v)})
 }
 
 func index(r *http.Request) (uint64, error) {

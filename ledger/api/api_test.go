@@ -29,6 +29,19 @@ import (
 	"github.com/quorate-pki/quorate/ledger/tlog"
 )
 
+// noErrors is a log in which no error may appear, refusals that openapi.json does not have among them.
+type noErrors struct{ t *testing.T }
+
+func (noErrors) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelError }
+func (h noErrors) WithAttrs([]slog.Attr) slog.Handler         { return h }
+func (h noErrors) WithGroup(string) slog.Handler              { return h }
+func (h noErrors) Handle(_ context.Context, r slog.Record) error {
+	text := r.Message
+	r.Attrs(func(a slog.Attr) bool { text += " " + a.String(); return true })
+	h.t.Error(text)
+	return nil
+}
+
 // served is a node behind the handler, with some history.
 type served struct {
 	c      *ledgertest.Consortium
@@ -56,7 +69,7 @@ func serve(t *testing.T, certificates int) *served {
 	})
 	s.server = httptest.NewServer(api.New(api.Config{Channel: "main", Log: "0", Reader: s.node, Submit: s.node, Epochs: s.node,
 		Teller: api.Teller{Member: 1, Key: s.c.Signer("ca-a/responder")},
-		Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}))
+		Logger: slog.New(noErrors{t})}))
 	t.Cleanup(s.server.Close)
 	s.oracle = &ledgertest.Oracle{C: s.c}
 	var work []ledgertest.Submission
@@ -264,6 +277,9 @@ func TestProblems(t *testing.T) {
 		{"a leaf that is no number", "POST", "/v1/main/status", []byte(`{"leaves":["1"]}`), reason.BadRequest, 400},
 		{"a request for statuses too large", "POST", "/v1/main/status", big, reason.TooLarge, 413},
 		{"a receipt twice", "POST", "/v1/main/receipts", []byte(`{"leaves":[1,1]}`), reason.BadRequest, 400},
+		{"events beyond the log", "GET", "/v1/main/events?from=99999", nil, reason.NotFound, 404},
+		{"events from nowhere", "GET", "/v1/main/events?from=x", nil, reason.BadRequest, 400},
+		{"too many bytes of leaves", "POST", "/v1/main/receipts", big, reason.TooLarge, 413},
 		{"records of a kind with two letters", "GET", "/v1/main/records/kk", nil, reason.BadRequest, 400},
 	} {
 		t.Run(c.name, func(t *testing.T) {

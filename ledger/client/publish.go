@@ -232,7 +232,7 @@ func (c *Client) Change(ctx context.Context, change ledger.StatusChange, f *Foun
 		return v.Code, nil, nil
 	}
 	s, err := elsewhere(c, func() (*Standing, error) {
-		s, err := c.StandingAfter(ctx, f.Leaf, v.Leaf)
+		s, err := c.standingAfter(ctx, f.Leaf, v.Leaf)
 		if err == nil {
 			err = changed(s, change, v.Leaf)
 		}

@@ -119,9 +119,13 @@ func (c *Client) Standing(ctx context.Context, leaf uint64) (*Standing, error) {
 	return c.StandingAfter(ctx, leaf, 0)
 }
 
-// StandingAfter is Standing in a tree that holds the leaf at: an older proof, true when it was made, is refused as stale. A node
-// whose proof is refused is passed over.
-func (c *Client) StandingAfter(ctx context.Context, leaf, at uint64) (out *Standing, err error) {
+// StandingAfter is Standing in a tree that holds the leaf at: an older proof, true when it was made, is refused as stale.
+func (c *Client) StandingAfter(ctx context.Context, leaf, at uint64) (*Standing, error) {
+	return elsewhere(c, func() (*Standing, error) { return c.standingAfter(ctx, leaf, at) })
+}
+
+// standingAfter passes over a node whose proof is refused.
+func (c *Client) standingAfter(ctx context.Context, leaf, at uint64) (out *Standing, err error) {
 	_, err = c.ask(ctx, http.MethodGet, c.v1("/status/%d", leaf), "", nil, func(proof []byte) (err error) {
 		out, err = standing(c.cfg.Policy, proof, leaf, at)
 		return err
@@ -145,7 +149,8 @@ func (c *Client) Standings(ctx context.Context, leaves []uint64, at uint64) (map
 	sorted := slices.Compact(slices.Sorted(slices.Values(leaves))) // neighbours share proofs
 	out := make(map[uint64]*Standing, len(sorted))
 	for part := range slices.Chunk(sorted, api.MaxStatuses) {
-		if err := c.standings(ctx, part, at, out); err != nil {
+		_, err := elsewhere(c, func() (struct{}, error) { return struct{}{}, c.standings(ctx, part, at, out) })
+		if err != nil {
 			return nil, err
 		}
 	}

@@ -320,7 +320,8 @@ func pebbleFile(base string) bool {
 // kinds names the records for people.
 var kinds = map[ledger.RecordKind]string{ledger.RecordKey: "key", ledger.RecordDevice: "device", ledger.RecordInstance: "instance", ledger.RecordCertID: "CertID",
 	ledger.RecordTx: "transaction", ledger.RecordOrg: "organisation", ledger.RecordNamespace: "namespace", ledger.RecordRegistry: "registered key",
-	ledger.RecordUsage: "usage", ledger.RecordChunk: "status chunk", ledger.RecordHeight: "block", ledger.RecordChannel: "channel"}
+	ledger.RecordUsage: "usage", ledger.RecordChunk: "status chunk", ledger.RecordChange: "status change", ledger.RecordRefusal: "refusal",
+	ledger.RecordHeight: "block", ledger.RecordChannel: "channel"}
 
 func recordName(key []byte) string {
 	kind, ok := kinds[ledger.RecordKind(key[0])]

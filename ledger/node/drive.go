@@ -203,6 +203,7 @@ func (n *Node) publish(note []byte, st *state.State) error {
 	n.mu.Lock()
 	old := n.view
 	n.view = next
+	n.tellChanged()
 	n.mu.Unlock()
 	if old == nil {
 		close(n.ready)

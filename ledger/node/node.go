@@ -117,6 +117,7 @@ type Node struct {
 	view    *view
 	final   order.Ordered // what is durable
 	ready   chan struct{} // closed with the first view
+	changed chan struct{} // closed with the next view, and when the node closes; nil while nobody waits
 	broken  chan struct{} // closed with the first failure
 	waiters map[ledger.Hash][]chan answer
 	failure error
@@ -171,6 +172,7 @@ func (n *Node) release() error {
 	n.mu.Lock()
 	last := n.view
 	n.view, n.closing = nil, true
+	n.tellChanged()
 	n.mu.Unlock()
 	if last != nil {
 		last.release()
@@ -284,6 +286,25 @@ func (n *Node) Ready(ctx context.Context) error {
 		return ledger.ErrStopping
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+// Changed returns a channel that is closed once readers may see another head than now, or nothing any more. Whoever waits for
+// news takes the channel first and reads the head then.
+func (n *Node) Changed() <-chan struct{} {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.changed == nil {
+		n.changed = make(chan struct{})
+	}
+	return n.changed
+}
+
+// tellChanged wakes whoever waits for news. It needs the lock.
+func (n *Node) tellChanged() {
+	if n.changed != nil {
+		close(n.changed)
+		n.changed = nil
 	}
 }
 

@@ -129,7 +129,7 @@ func (j *judge) transaction(position int, tx *ledger.Parsed) error {
 		txLeaf.Codes = append(txLeaf.Codes, v.Code)
 	}
 	raw := txLeaf.Encode()
-	j.fold.transaction(tx.Envelope, raw)
+	j.fold.transaction(tx.Envelope, txLeaf.Codes, raw)
 	j.leaves = append(j.leaves, raw)
 	for _, l := range leaves {
 		j.fold.append(l)

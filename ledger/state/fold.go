@@ -10,6 +10,7 @@ import (
 	"maps"
 
 	"github.com/quorate-pki/quorate/ca/profile"
+	"github.com/quorate-pki/quorate/internal/reason"
 	"github.com/quorate-pki/quorate/ledger"
 	"github.com/quorate-pki/quorate/ledger/tlog"
 )
@@ -89,12 +90,17 @@ func (f *folder) adopt(c *folder) {
 // append adds a leaf to the tree.
 func (f *folder) append(raw []byte) { f.st.frontier.Append(tlog.LeafHash(raw)) }
 
-// transaction remembers a transaction and adds its leaf.
-func (f *folder) transaction(env *ledger.Envelope, raw []byte) {
+// transaction remembers a transaction, and what it asked for in vain, and adds its leaf.
+func (f *folder) transaction(env *ledger.Envelope, codes []reason.Code, raw []byte) {
 	if f.st.Size() == 0 {
 		f.st.channel.Channel = env.ID
 	}
 	f.st.put(ledger.RecordTx, env.ID[:], ledger.TxRecord{Leaf: f.st.Size(), Height: f.head.Height})
+	for i, c := range codes {
+		if !c.OK() {
+			f.st.put(ledger.RecordRefusal, ledger.RefusalKey(env.Tx.Bodies[i], f.st.Size(), uint16(i)), ledger.Refusal{Code: c})
+		}
+	}
 	f.append(raw)
 }
 
@@ -247,6 +253,9 @@ func (f *folder) statusChange(l *ledger.OpLeaf, c *ledger.StatusChange, at uint6
 				t.Reason, t.Authority = 0, 0
 			}
 		}
+	}
+	for _, r := range l.Effects.Runs { // each of one leaf
+		f.st.put(ledger.RecordChange, ledger.ChangeKey(r.First, at), ledger.Change{Status: r.Status})
 	}
 	f.st.put(ledger.RecordKey, c.Target[:], k)
 	if l.Effects.Authority == ledger.ByLineKey && l.Effects.Voucher != nil {

@@ -52,7 +52,7 @@ func (j *judge) genesis(b *ledger.Block) error {
 		return bad("%v", err)
 	}
 	raw := (&ledger.TxLeaf{Envelope: tx.Raw, Codes: codes}).Encode()
-	j.fold.transaction(tx.Envelope, raw)
+	j.fold.transaction(tx.Envelope, codes, raw)
 	for _, l := range leaves {
 		j.fold.append(l)
 	}

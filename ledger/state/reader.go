@@ -42,7 +42,7 @@ func (r *reader) leaf(raw []byte) error {
 		if err := r.begin(env, e.Tx.Codes); err != nil {
 			return bad(err)
 		}
-		r.transaction(env, raw)
+		r.transaction(env, e.Tx.Codes, raw)
 		return nil
 	case e.Op != nil:
 		x, err := r.expected(e.Op)

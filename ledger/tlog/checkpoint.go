@@ -105,6 +105,20 @@ func parseNote(note []byte) (Checkpoint, []Signature, error) {
 	return c, sigs, nil
 }
 
+// ParseBody is the inverse of Body and accepts nothing else: what somebody keeps for himself of a checkpoint that he verified.
+// A refusal is reason.BadCheckpoint.
+func ParseBody(body []byte) (Checkpoint, error) {
+	text, ok := strings.CutSuffix(string(body[:min(len(body), MaxNote)]), "\n")
+	c, err := parseBody(text)
+	if err == nil && (!ok || c.Body() != string(body)) {
+		err = errors.New("the encoding is not canonical")
+	}
+	if err != nil {
+		return Checkpoint{}, reason.New(reason.BadCheckpoint, "%v", err)
+	}
+	return c, nil
+}
+
 // parseBody parses a body without its last newline.
 func parseBody(body string) (Checkpoint, error) {
 	lines := strings.SplitN(body, "\n", 4)

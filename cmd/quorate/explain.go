@@ -1,0 +1,137 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/quorate-pki/quorate/ca/profile"
+	"github.com/quorate-pki/quorate/ledger/api"
+	"github.com/quorate-pki/quorate/ledger/client"
+	"github.com/quorate-pki/quorate/verify"
+)
+
+func newExplain() *cobra.Command {
+	var r remote
+	var asJSON bool
+	var maxAge time.Duration
+	cmd := &cobra.Command{
+		Use:   "explain --node URL --policy FILE [--json] [--max-age 10m] CERT",
+		Short: "Everything the log says of a certificate, with proof",
+		Long: `Everything the log says of a certificate: who vouched for it, in which namespace, with what evidence; every change of its status;
+every transaction that asked to publish it and was refused, and why; what a relying party should see.
+
+What is printed is proved: each leaf by its receipt, the status by its proof. That there is nothing else, the node tells. What was
+refused before the log (a signature, the form, the expiry) left no trace: the submitter alone was told. With --json it is the page
+of GET /v1/<channel>/explain/<leaf>, once it was checked.
+
+The exit code is that of quorate status.`,
+		Example: "  quorate explain --node http://127.0.0.1:8440 --policy q/policy dev1/cert.pem",
+		Args:    args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, a []string) error {
+			c, err := r.client()
+			if err != nil {
+				return err
+			}
+			der, err := readCertificate(a[0])
+			if err != nil {
+				return err
+			}
+			e, err := c.Explain(cmd.Context(), der)
+			if err != nil {
+				return err
+			}
+			out := cmd.OutOrStdout()
+			if asJSON {
+				enc := json.NewEncoder(out)
+				enc.SetIndent("", "  ")
+				if err := enc.Encode(e.Explanation); err != nil {
+					return err
+				}
+				out = io.Discard
+			}
+			explain(out, e)
+			if e.Published == nil {
+				return verdict{exitUnknown}
+			}
+			return conclude(out, verify.Verdict(e.Published, e.Standing, der, time.Now(), maxAge), false)
+		},
+	}
+	r.flags(cmd)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the explanation as JSON, proofs included")
+	cmd.Flags().DurationVar(&maxAge, "max-age", 10*time.Minute, "how old the state may be; nodes renew it every 30 seconds")
+	return cmd
+}
+
+func explain(w io.Writer, e *client.Explained) {
+	fmt.Fprintf(w, "certificate  SHA-256 %s\n", e.Certificate)
+	if e.Key != "" {
+		fmt.Fprintf(w, "key          %s\n", e.Key)
+	}
+	if e.Publication == nil {
+		fmt.Fprintln(w, "published    no: the node says it knows no such certificate (told, not proved)")
+	} else {
+		explainPublication(w, e)
+	}
+	for _, r := range e.Refusals {
+		fmt.Fprintf(w, "refused      leaf %d, operation %d, as %s: %s (%d): %s\n", r.Leaf, r.Position, profileName(r.Profile), r.Reason, r.Code, r.Sentence)
+	}
+	if e.MoreRefusals {
+		fmt.Fprintln(w, "refused      more often; quorate follow shows all")
+	}
+	fmt.Fprintf(w, "expect       OCSP: %s; quorate status: %s\n", e.Expect.OCSP, expected(e.Expect))
+}
+
+func expected(x api.Expectation) string {
+	if x.Verdict.Code.OK() {
+		return "good"
+	}
+	return x.Verdict.Reason
+}
+
+func explainPublication(w io.Writer, e *client.Explained) {
+	p := e.Publication.Publication
+	fmt.Fprintf(w, "published    leaf %d, %s, as %s, by rule version %d\n", e.Publication.Leaf, p.Time.Format(time.RFC3339), profileName(p.Profile), p.Rules)
+	for _, g := range e.Grants {
+		switch {
+		case g.Organisation != nil:
+			fmt.Fprintf(w, "owner        %s (%s), %s, registered in leaf %d\n", g.Organisation.Name, g.Organisation.LegalName, g.Organisation.ID, g.Leaf)
+		case g.LineKey != nil:
+			fmt.Fprintf(w, "voucher      line key %s, registered in leaf %d\n", g.LineKey.ID, g.Leaf)
+		case g.Namespace != nil:
+			fmt.Fprintf(w, "namespace    %s %s, granted in leaf %d%s\n", g.Namespace.Type, g.Namespace.Value, g.Leaf, control(g.Namespace))
+		}
+	}
+	fmt.Fprintf(w, "evidence     of the names: %s; of the key: %s; its protection: %s\n", p.Evidence, p.Possession, p.Protection)
+	if e.MoreChanges {
+		fmt.Fprintln(w, "changed      more often; these are the newest")
+	}
+	for _, c := range e.Changes {
+		fmt.Fprintf(w, "changed      leaf %d, %s: %s by %s, scope %s, reason %s\n", c.Leaf, c.Change.Time.Format(time.RFC3339), c.Change.Action, c.Change.By, c.Change.Scope, c.Change.Reason)
+	}
+	if e.Barred {
+		fmt.Fprintln(w, "key          barred for ever (told)")
+	}
+	for _, leaf := range e.Siblings {
+		fmt.Fprintf(w, "key          also certified in leaf %d (told)\n", leaf)
+	}
+	fmt.Fprintf(w, "status       %s as of %s\n", e.Standing.Status, e.Standing.AsOf.Format(time.RFC3339))
+}
+
+func control(n *api.Namespace) string {
+	if n.Control == "" {
+		return ""
+	}
+	return ", control: " + strings.TrimSpace(n.Control)
+}
+
+func profileName(id uint64) string {
+	if p, ok := profile.ByID(uint16(id)); ok && id <= 0xffff {
+		return p.Name
+	}
+	return fmt.Sprintf("profile %d", id)
+}
