@@ -36,12 +36,13 @@ func (m *simMember) catchUp() {
 		m.crash() // it is durable, and nobody was told
 		return
 	}
-	above, least := m.m.Above(height), w.h.cps[height].Size
+	above := m.m.Above(height)
+	m.least = max(m.least, w.h.cps[height].Size)
 	if len(above) > 0 {
 		w.stats["catches up between what it executed"]++
 	}
 	machine, err := commit.New(commit.Config{Final: st, Cosigners: cosigners, Policy: w.h.policy, Self: w.h.names[m.id], Memory: m.m.Memory(),
-		Least: least, Seen: m.m.Traces(), Facts: w.h.facts})
+		Least: m.least, Seen: m.m.Traces(), Facts: w.h.facts})
 	if err != nil {
 		w.oracle.fail("%s does not go on from height %d: %v", name(m.id), height, err)
 		return

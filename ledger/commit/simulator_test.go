@@ -47,9 +47,10 @@ type simMember struct {
 	feedback  []commit.Input  // what became durable and is not told yet
 	skew      int64           // of its clock, ms
 	byzantine bool
-	rolled    bool // its disk was set back: at fault from then on
-	wiped     bool // its disk was lost, and it has signed nothing since
-	synced    disk // for bugs
+	rolled    bool   // its disk was set back: at fault from then on
+	wiped     bool   // its disk was lost, and it has signed nothing since
+	least     uint64 // it signs no smaller tree, since it started
+	synced    disk   // for bugs
 }
 
 // bug is a driver that does not do what the machine asks for. The oracle must find every one.
@@ -156,6 +157,7 @@ func (m *simMember) restart() {
 		}
 		w.stats["rejoins"]++
 	}
+	m.least = cfg.Least
 	m.m, err = commit.New(cfg)
 	if err != nil {
 		m.m = nil
