@@ -52,7 +52,7 @@ func (s *LedgerSource) Freshness(ctx context.Context) (Freshness, error) {
 		holds = h.HoldsVersion() // before the head: a hold that ends is final by then
 	}
 	h, err := s.reader.Head(ctx)
-	return Freshness{Time: h.Time, Version: h.Height + holds}, err // both only grow
+	return Freshness{Time: h.Time, Version: h.Height<<24 | holds&(1<<24-1)}, err
 }
 
 // Proofs implements Source.
@@ -106,13 +106,15 @@ func (s *LedgerSource) Status(ctx context.Context, id CertID) (Standing, error) 
 	if err != nil || !found {
 		return Standing{}, err
 	}
+	// Before the state: a hold ends when what was decided is public, so whoever sees neither has looked between the two.
+	since, held := s.held(at.Leaf)
 	// Most are good, which the chunk of status bits says: one small record for a thousand certificates.
 	chunk, err := s.chunk(ctx, at.Leaf/ledger.ChunkLeaves)
 	if err != nil {
 		return Standing{}, err
 	}
 	if chunk.Get(at.Leaf) == ledger.Good {
-		if since, held := s.held(at.Leaf); held {
+		if held {
 			return Standing{Known: true, State: Suspended, At: since, Leaf: at.Leaf}, nil
 		}
 		return Standing{Known: true, State: Good, Leaf: at.Leaf}, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,7 +20,7 @@ import (
 type holds struct {
 	mu      sync.Mutex
 	of      map[ledger.Hash]*hold // by transaction
-	leaves  map[uint64]*hold      // the first that named it
+	leaves  map[uint64][]*hold    // by leaf that they name, in order
 	version atomic.Uint64         // grows with every change
 }
 
@@ -44,11 +45,11 @@ const (
 func (n *Node) Held(leaf uint64) (since time.Time, held bool) {
 	n.holds.mu.Lock()
 	defer n.holds.mu.Unlock()
-	h := n.holds.leaves[leaf]
-	if h == nil {
+	of := n.holds.leaves[leaf]
+	if len(of) == 0 {
 		return time.Time{}, false
 	}
-	return h.since, true
+	return of[0].since, true
 }
 
 // HoldsVersion is another one whenever any Held may have changed.
@@ -66,17 +67,15 @@ func revokes(tx *ledger.Parsed) bool {
 	return false
 }
 
-// hold holds what a transaction revokes, if it is one that this node's rules accept. It reports whether it is new here.
-func (n *Node) hold(ctx context.Context, tx *ledger.Parsed, raw []byte) (bool, error) {
+// firstRevocation says whether a transaction revokes something and is the first here to do so, or is held: then no limit on its
+// key's transactions stands in its way, on the loop.
+func (n *Node) firstRevocation(head *state.State, tx *ledger.Parsed) (bool, error) {
 	if !revokes(tx) {
 		return false, nil
 	}
-	leaves, err := look(ctx, n, func() ([]uint64, error) {
-		head := n.machine.Head()
-		return state.Revocations(head, tx, n.now(head), n.facts)
-	})
+	leaves, err := state.Revocations(head, tx, n.now(head), n.facts)
 	if _, refused := errors.AsType[*reason.Error](err); refused {
-		return false, nil // committed already, or no more to be
+		return false, nil
 	}
 	if err != nil || len(leaves) == 0 {
 		return false, err
@@ -84,22 +83,46 @@ func (n *Node) hold(ctx context.Context, tx *ledger.Parsed, raw []byte) (bool, e
 	h := &n.holds
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.of[tx.ID] != nil || len(h.of) >= maxHolds || len(h.leaves)+len(leaves) > maxHeldLeaves {
+	return h.of[tx.ID] != nil || !slices.ContainsFunc(leaves, func(leaf uint64) bool { return len(h.leaves[leaf]) > 0 }), nil
+}
+
+// hold holds what a transaction revokes, if it is one that this node's rules accept. It reports whether it is new here.
+func (n *Node) hold(ctx context.Context, tx *ledger.Parsed, raw []byte) (bool, error) {
+	if !revokes(tx) {
 		return false, nil
 	}
-	now := n.cfg.Now()
-	x := &hold{id: tx.ID, raw: raw, leaves: leaves, since: now, expiry: tx.Tx.Expiry, handed: now}
-	if h.of == nil {
-		h.of, h.leaves = map[ledger.Hash]*hold{}, map[uint64]*hold{}
-	}
-	h.of[tx.ID] = x
-	for _, leaf := range leaves {
-		if h.leaves[leaf] == nil {
-			h.leaves[leaf] = x
+	// On the loop from judging to holding: what makes it final comes after, and lifts it.
+	held, err := look(ctx, n, func() (bool, error) {
+		head := n.machine.Head()
+		leaves, err := state.Revocations(head, tx, n.now(head), n.facts)
+		if err != nil || len(leaves) == 0 {
+			return false, err
 		}
+		return n.holds.take(&hold{id: tx.ID, raw: raw, leaves: leaves, since: n.cfg.Now(), expiry: tx.Tx.Expiry}), nil
+	})
+	if _, refused := errors.AsType[*reason.Error](err); refused {
+		return false, nil // committed already, or no more to be
+	}
+	return held, err
+}
+
+// take adds a hold, if it is new and there is room.
+func (h *holds) take(x *hold) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.of[x.id] != nil || len(h.of) >= maxHolds || len(h.leaves)+len(x.leaves) > maxHeldLeaves {
+		return false
+	}
+	if h.of == nil {
+		h.of, h.leaves = map[ledger.Hash]*hold{}, map[uint64][]*hold{}
+	}
+	h.of[x.id] = x
+	x.handed = x.since
+	for _, leaf := range x.leaves {
+		h.leaves[leaf] = append(h.leaves[leaf], x)
 	}
 	h.version.Add(1)
-	return true, nil
+	return true
 }
 
 // lift ends the hold of a transaction that is decided, or can be no more. What it decided is public.
@@ -112,16 +135,9 @@ func (h *holds) lift(id ledger.Hash) {
 	}
 	delete(h.of, id)
 	for _, leaf := range x.leaves {
-		if h.leaves[leaf] == x {
+		h.leaves[leaf] = slices.DeleteFunc(h.leaves[leaf], func(y *hold) bool { return y == x })
+		if len(h.leaves[leaf]) == 0 {
 			delete(h.leaves, leaf)
-		}
-	}
-	// Another transaction may name the same leaf.
-	for _, y := range h.of {
-		for _, leaf := range y.leaves {
-			if h.leaves[leaf] == nil {
-				h.leaves[leaf] = y
-			}
 		}
 	}
 	h.version.Add(1)
@@ -164,41 +180,58 @@ const spreadWait = 5 * time.Second
 // renews its signature no more, and relying parties see the state grow old. On the loop, at a tick.
 func (n *Node) pursue() {
 	now := n.cfg.Now()
-	var again [][]byte
-	var over []ledger.Hash
-	oldest := time.Duration(0)
-	n.holds.mu.Lock()
-	for id, x := range n.holds.of {
-		oldest = max(oldest, now.Sub(x.since))
-		switch {
-		case x.expiry+ledger.MaxTimeAhead < ledger.MillisOf(now):
-			over = append(over, id)
-		case now.Sub(x.handed) >= holdAgain:
-			x.handed = now
-			again = append(again, x.raw)
-		}
+	if t := n.taker().leader; t != n.ledBy.leader {
+		n.ledBy = led{t, now}
 	}
-	n.holds.mu.Unlock()
+	again, over, oldest := n.holds.due(now)
 	for _, id := range over {
 		n.holds.lift(id)
 	}
 	n.machine.LetStale(oldest > staleAfter*n.cfg.Withheld)
-	if n.exchange == nil {
-		return
-	}
-	if oldest > n.cfg.Withheld && now.Sub(n.deposed) > n.cfg.Withheld {
-		n.deposed = now
+	// A leader answers for no more than its own time.
+	if blame := min(oldest, now.Sub(n.ledBy.since)); n.raft != nil && blame > n.cfg.Withheld {
 		if leader := n.raft.Depose(); leader != "" {
 			n.asked++
+			n.ledBy.since = now
 			n.cfg.Log.Warn("a revocation is not ordered: this member follows its leader no more for a while", "leader", leader, "since", oldest)
 		}
 	}
-	if len(again) == 0 {
+	if len(again) == 0 || !n.pursuing.CompareAndSwap(false, true) {
 		return
 	}
-	n.exchange.wg.Go(func() {
+	n.views.Add(1) // what the node waits for when it closes
+	go func() {
+		defer n.views.Done()
+		defer n.pursuing.Store(false)
 		for _, raw := range again {
 			_ = n.engine.Submit(n.running, raw) // and again, until it is decided
 		}
-	})
+	}()
+}
+
+// led is who leads, and since when as far as this member has seen.
+type led struct {
+	leader string
+	since  time.Time
+}
+
+// due are the transactions to be handed to the orderer again, those that have expired, and the age of the oldest that has not. A
+// transaction that has expired nobody can order: whose fault that is, nobody knows.
+func (h *holds) due(now time.Time) (again [][]byte, over []ledger.Hash, oldest time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for id, x := range h.of {
+		if x.expiry <= ledger.MillisOf(now) {
+			if x.expiry+ledger.MaxTimeAhead < ledger.MillisOf(now) {
+				over = append(over, id) // no block of any clock holds it any more
+			}
+			continue
+		}
+		oldest = max(oldest, now.Sub(x.since))
+		if now.Sub(x.handed) >= holdAgain {
+			x.handed = now
+			again = append(again, x.raw)
+		}
+	}
+	return again, over, oldest
 }

@@ -62,6 +62,13 @@ func TestDeviceKeysAreLimited(t *testing.T) {
 	if err := flip("device/ACME-0"); !limited(err) {
 		t.Fatalf("two in that minute: %v", err)
 	}
+	// Whoever has the key may say so at once, whatever it did before.
+	leaf := firstLeaf
+	revoke := ledgertest.Change(ledger.StatusChange{Action: ledger.Revoke, Scope: ledger.ScopeCertificate, Reason: ledger.KeyCompromise, Leaf: &leaf,
+		Target: ledger.Sum(c.SPKI("device/ACME-0")), SPKI: c.SPKI("device/ACME-0")})
+	if _, err := n.Submit(t.Context(), c.Tx(ledgertest.Start, ledgertest.TxOptions{Nonce: 1 << 40}, [][]byte{revoke}, "device/ACME-0")); err != nil {
+		t.Fatalf("its revocation: %v", err)
+	}
 	if err := n.Close(); err != nil {
 		t.Fatal(err)
 	}

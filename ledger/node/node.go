@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -73,17 +74,18 @@ var ErrNotInitialised = errors.New("the node's directory is not initialised")
 
 // Node is a running node. It implements ledger.Reader and ledger.Submitter. Safe for concurrent use.
 type Node struct {
-	cfg     Config
-	policy  *tlog.Policy
-	members *ledger.MemberSet
-	lock    io.Closer
-	store   *store
-	tiles   *tileFiles
-	signer  *cosign.Signer
-	facts   *facts
-	parsed  parsed
-	holds   holds
-	engine  order.Orderer
+	cfg      Config
+	policy   *tlog.Policy
+	members  *ledger.MemberSet
+	lock     io.Closer
+	store    *store
+	tiles    *tileFiles
+	signer   *cosign.Signer
+	facts    *facts
+	parsed   parsed
+	holds    holds
+	pursuing atomic.Bool // held transactions are being handed to the orderer
+	engine   order.Orderer
 
 	// Of a member among several; nil of one alone.
 	raft     *order.Raft
@@ -110,8 +112,8 @@ type Node struct {
 	noEffect  bool      // the block at hand changed nothing
 	stuckAt   uint64    // height of the oldest block that was not final at the last tick
 	stuck     time.Time // when that was first so
-	deposed   time.Time // when the leader was refused for withholding a revocation
-	asked     int       // how often
+	ledBy     led       // who leads, as seen at ticks
+	asked     int       // how often the leader was refused for withholding a revocation
 
 	mu      sync.Mutex // guards what follows
 	view    *view

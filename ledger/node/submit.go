@@ -119,7 +119,14 @@ func (n *Node) acceptable(tx *ledger.Parsed) error {
 		return no
 	}
 	for _, id := range tx.Tx.Signers {
-		if !head.Registered(id) && !n.devices.take(id, tx.ID, n.cfg.Now()) {
+		if head.Registered(id) || n.devices.take(id, tx.ID, n.cfg.Now()) {
+			continue
+		}
+		free, err := n.firstRevocation(head, tx)
+		if err != nil {
+			return err
+		}
+		if !free {
 			return reason.New(reason.RateLimited, "key %x", id)
 		}
 	}

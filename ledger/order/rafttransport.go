@@ -295,7 +295,7 @@ func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, a
 	if err != nil {
 		return err
 	}
-	return p.AppendEntries(id, target, args, resp)
+	return t.believe(p.AppendEntries(id, target, args, resp), &resp.Term)
 }
 
 // RequestVote implements raft.Transport.
@@ -307,7 +307,7 @@ func (t *transport) RequestVote(id raft.ServerID, target raft.ServerAddress, arg
 	if err != nil {
 		return err
 	}
-	return p.RequestVote(id, target, args, resp)
+	return t.believe(p.RequestVote(id, target, args, resp), &resp.Term)
 }
 
 // RequestPreVote implements raft.WithPreVote.
@@ -319,7 +319,7 @@ func (t *transport) RequestPreVote(id raft.ServerID, target raft.ServerAddress, 
 	if err != nil {
 		return err
 	}
-	return p.RequestPreVote(id, target, args, resp)
+	return t.believe(p.RequestPreVote(id, target, args, resp), &resp.Term)
 }
 
 // InstallSnapshot implements raft.Transport.
@@ -328,7 +328,7 @@ func (t *transport) InstallSnapshot(id raft.ServerID, target raft.ServerAddress,
 	if err != nil {
 		return err
 	}
-	return p.InstallSnapshot(id, target, args, resp, data)
+	return t.believe(p.InstallSnapshot(id, target, args, resp, data), &resp.Term)
 }
 
 // TimeoutNow implements raft.Transport.
@@ -338,6 +338,17 @@ func (t *transport) TimeoutNow(id raft.ServerID, target raft.ServerAddress, args
 		return err
 	}
 	return p.TimeoutNow(id, target, args, resp)
+}
+
+// believe withholds an answer in a term that no election reaches.
+func (t *transport) believe(err error, term *uint64) error {
+	if err == nil {
+		err = t.vet.reachable(*term)
+	}
+	if err != nil {
+		*term = 0
+	}
+	return err
 }
 
 // EncodePeer implements raft.Transport: an address is a name.

@@ -21,6 +21,7 @@ const (
 	// maxMessage bounds one message: the entries of as many blocks, or a snapshot.
 	maxMessage = max(maxEntries*(ledger.MaxBlock+1<<10), maxSnapshot) + 64<<10
 	maxReply   = 64 << 10
+	maxIndex   = 1 << 62 // of a log: the greatest there is has none after it
 )
 
 // errMessage is a message that no honest member sends.
@@ -53,8 +54,9 @@ func (v vet) message(cmd any) error {
 	return unlikely("a %T", cmd)
 }
 
+// reachable also judges the terms of answers: the library takes over the term of whoever refuses it.
 func (v vet) reachable(term uint64) error {
-	if now := v.term(); term > now+maxTermStep {
+	if now := v.term(); term > now && term-now > maxTermStep {
 		return unlikely("term %d, in term %d", term, now)
 	}
 	return nil
@@ -102,6 +104,8 @@ func (v vet) snapshot(in *raft.InstallSnapshotRequest) error {
 		return unlikely("a snapshot of %d bytes", in.Size)
 	case !bytes.Equal(in.Configuration, v.configuration) || in.ConfigurationIndex > in.LastLogIndex:
 		return unlikely("a snapshot with another configuration")
+	case in.LastLogIndex > maxIndex:
+		return unlikely("a snapshot of index %d", in.LastLogIndex)
 	case in.LastLogTerm > in.Term:
 		return unlikely("a snapshot of term %d, in term %d", in.LastLogTerm, in.Term)
 	}

@@ -2,6 +2,7 @@ package order_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"net"
 	"path/filepath"
@@ -131,6 +132,39 @@ func (c *trio) block(view uint64) []byte {
 	}
 	c.apps["ca-a"].refused.Store(view)
 	return block
+}
+
+// TestRaftLyingAnswers: members that answer every request for a vote in the last term there is change nobody's term.
+func TestRaftLyingAnswers(t *testing.T) {
+	c := newTrio(t, 0)
+	for _, name := range []string{"ca-b", "ca-c"} {
+		l := c.net.listen(name)
+		t.Cleanup(func() { l.Close() })
+		tr := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{MaxPool: 1, Timeout: time.Second, Stream: stream{l, nil}})
+		t.Cleanup(func() { tr.Close() })
+		go func() {
+			for {
+				select {
+				case rpc := <-tr.Consumer():
+					header := raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(name), Addr: []byte(name)}
+					switch rpc.Command.(type) {
+					case *raft.RequestPreVoteRequest:
+						rpc.Respond(&raft.RequestPreVoteResponse{RPCHeader: header, Term: 1<<64 - 1}, nil)
+					default:
+						rpc.Respond(&raft.RequestVoteResponse{RPCHeader: header, Term: 1<<64 - 1}, nil)
+					}
+				case <-c.ctx.Done():
+					return
+				}
+			}
+		}()
+	}
+	c.start("ca-a")
+	ctx, cancel := context.WithTimeout(c.ctx, 20*heartbeat)
+	defer cancel()
+	if poll(ctx, func() bool { return c.engine("ca-a").Status().View > 1000 }) == nil {
+		t.Errorf("term %d", c.engine("ca-a").Status().View)
+	}
 }
 
 // TestRaftLongMessage: a message longer than any that an honest member sends is not read to its end.
