@@ -13,6 +13,7 @@ import (
 func TestWithheldRevocation(t *testing.T) {
 	c := newClusterWith(t, 4, func(c *ledgertest.Cluster) { c.Withheld = time.Second })
 	c.publish("ca-a", 1)
+	c.Level(c.ctx)
 	published := c.oracle.Acked[len(c.oracle.Acked)-1]
 	leader := c.leader()
 	c.CutExchangeWith(leader, true)

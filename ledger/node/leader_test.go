@@ -110,6 +110,7 @@ func TestLeadershipMoves(t *testing.T) {
 func TestLeaderDiverges(t *testing.T) {
 	c := newCluster(t, 4, 0)
 	c.publish("ca-a", 1)
+	c.Level(c.ctx)
 	first := c.leader()
 	head, err := c.Node(first).Head(c.ctx)
 	if err != nil {
