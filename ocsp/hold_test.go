@@ -58,11 +58,11 @@ func TestHeldAtOnce(t *testing.T) {
 			}
 		}
 	}
-	leaf := res.Verdicts[0].Leaf
+	leaf, n := res.Verdicts[0].Leaf, cl.Node("ca-a")
 	revoke := func(nonce uint64, signers ...string) {
 		change := ledger.StatusChange{Action: ledger.Revoke, Scope: ledger.ScopeCertificate, Target: ledger.Sum(parseX509(t, der).RawSubjectPublicKeyInfo), Leaf: &leaf, Reason: ledger.Superseded}
 		tx := cl.C.Tx(cl.Now().Add(later), ledgertest.TxOptions{Nonce: nonce}, [][]byte{ledgertest.Change(change)}, signers...)
-		go cl.Submit(ctx, "ca-a", tx) // nobody waits for it: the members do what is to be done
+		go n.Submit(ctx, tx) // nobody waits for it: the members do what is to be done
 	}
 	revoke(1, "acme-cells/line") // which may suspend only: not accepted, and not held
 	revoke(2, "acme-cells/admin-1", "acme-cells/admin-2")
