@@ -47,26 +47,21 @@ func (n *Node) peerCosignatures(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(ledger.Encode(answer)) // the peer asks again
 }
 
+// peerTransaction takes a transaction from a member that takes this one for the leader.
 func (n *Node) peerTransaction(w http.ResponseWriter, r *http.Request) {
-	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, ledger.MaxSubmission))
-	if err != nil {
-		refusePeer(w, err)
-		return
-	}
-	tx, err := ledger.ParseSubmission(raw, ledger.ForLedger)
-	if err == nil {
-		err = n.accept(r.Context(), tx)
-	}
-	if err == nil {
-		err = n.raft.Forwarded(raw)
-	}
-	if err != nil {
-		refusePeer(w, err)
-	}
+	n.peerSubmission(w, r, func(_ *ledger.Parsed, raw []byte) error { return n.raft.Forwarded(raw) })
 }
 
-// peerRevocation takes a revocation that another member holds: it is held here, and handed to the orderer, as if a user had sent it.
+// peerRevocation takes a revocation that another member holds: it is held here, and from then on handed to the orderer.
 func (n *Node) peerRevocation(w http.ResponseWriter, r *http.Request) {
+	n.peerSubmission(w, r, func(tx *ledger.Parsed, raw []byte) error {
+		_, err := n.hold(r.Context(), tx, raw)
+		return err
+	})
+}
+
+// peerSubmission reads a transaction and checks it as if a user had sent it.
+func (n *Node) peerSubmission(w http.ResponseWriter, r *http.Request, then func(tx *ledger.Parsed, raw []byte) error) {
 	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, ledger.MaxSubmission))
 	if err != nil {
 		refusePeer(w, err)
@@ -77,7 +72,7 @@ func (n *Node) peerRevocation(w http.ResponseWriter, r *http.Request) {
 		err = n.accept(r.Context(), tx)
 	}
 	if err == nil {
-		_, err = n.hold(r.Context(), tx, raw)
+		err = then(tx, raw)
 	}
 	if err != nil {
 		refusePeer(w, err)

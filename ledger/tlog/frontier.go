@@ -15,7 +15,8 @@ type Frontier struct {
 	edge [63]Hash
 }
 
-// Append adds a leaf hash at the right end. One NodeHash on average, 62 at most.
+// Append adds a leaf hash at the right end. One NodeHash on average, 62 at most. It panics when the tree has maxSize leaves (2^63-1),
+// which no log reaches: leaves are added one by one, and a size from outside only says how large another tree is.
 func (f *Frontier) Append(leaf Hash) { f.add(leaf, nil) }
 
 // add appends a leaf and calls completed, if not nil, for every subtree that the leaf completes, from the leaf
