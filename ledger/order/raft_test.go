@@ -407,22 +407,32 @@ func TestRaftUnfit(t *testing.T) {
 	c.same()
 }
 
+// hang has the leader's library hang over a block, and waits until another member sees somebody else lead. ending is called when
+// the hanging ends, before it returns.
+func (c *trio) hang(ending func()) (hanging, other string) {
+	c.t.Helper()
+	c.start(c.names...)
+	hanging = c.leader()
+	c.order(hanging)
+	app := c.apps[hanging]
+	app.ending = ending
+	app.hangs.Store(true)
+	raw, _ := app.C.OrderTx(1000)
+	if err := c.engine(hanging).Submit(c.ctx, raw); err != nil {
+		c.t.Fatal(err)
+	}
+	other = c.other(hanging)
+	if err := poll(c.ctx, func() bool { l := c.engine(other).Status().Leader; return l != "" && l != hanging }); err != nil {
+		c.t.Fatal("it leads on")
+	}
+	return hanging, other
+}
+
 // TestRaftHangs: a leader whose library hangs over a block does not lead for long, and may be closed.
 func TestRaftHangs(t *testing.T) {
 	c := newTrio(t, 0)
-	c.start(c.names...)
-	first := c.leader()
-	c.order(first)
-	c.apps[first].hangs.Store(true)
-	raw, _ := c.apps[first].C.OrderTx(1000)
-	if err := c.engine(first).Submit(c.ctx, raw); err != nil {
-		t.Fatal(err)
-	}
-	other := c.other(first)
-	if err := poll(c.ctx, func() bool { l := c.engine(other).Status().Leader; return l != "" && l != first }); err != nil {
-		t.Fatal("it leads on")
-	}
-	c.stop(first)
+	hanging, other := c.hang(nil)
+	c.stop(hanging)
 	c.order(other)
 	c.same()
 }
@@ -431,30 +441,18 @@ func TestRaftHangs(t *testing.T) {
 // store.
 func TestRaftCloseFailed(t *testing.T) {
 	c := newTrio(t, 0)
-	c.start(c.names...)
-	first := c.leader()
-	c.order(first)
 	entered, closed := make(chan struct{}), make(chan struct{})
 	var once sync.Once
-	c.apps[first].ending = func() {
+	hanging, _ := c.hang(func() {
 		once.Do(func() { close(entered) })
 		select {
 		case <-closed:
 			t.Error("closed while the library runs")
 		case <-time.After(2 * heartbeat):
 		}
-	}
-	c.apps[first].hangs.Store(true)
-	raw, _ := c.apps[first].C.OrderTx(1000)
-	if err := c.engine(first).Submit(c.ctx, raw); err != nil {
-		t.Fatal(err)
-	}
-	other := c.other(first)
-	if err := poll(c.ctx, func() bool { l := c.engine(other).Status().Leader; return l != "" && l != first }); err != nil {
-		t.Fatal("the leader does not hang")
-	}
-	order.Fail(c.engine(first), errors.New("a broken disk"))
-	c.stop(first)
+	})
+	order.Fail(c.engine(hanging), errors.New("a broken disk"))
+	c.stop(hanging)
 	close(closed)
 	<-entered
 }
