@@ -101,6 +101,8 @@ var bugs = []bug{
 		[]edit{{"	r.transport.mute.Store(true)\n", ""}}, "ledger/order", "TestRaftRejoin"},
 	{"not-found-is-an-answer", "what one node has not, the next is asked for", "ledger/client/client.go",
 		[]edit{{"if code, ok := reason.CodeOf(err); ok && refused && code != reason.NotFound {", "if code, ok := reason.CodeOf(err); ok && refused && code != 0 {"}}, "ledger/client", "TestWhichNode"},
+	{"proof-refused-is-an-answer", "a node whose proof is refused is passed over for the next", "ledger/client/elsewhere.go",
+		[]edit{{"for range len(c.cfg.Nodes) - 1 {", "for range 0 * len(c.cfg.Nodes) {"}}, "ledger/api", "TestStatusesFromLiars"},
 	{"snapshot-unproved", "the chunks of a snapshot have the status root of its epoch", "verify/snapshot.go",
 		[]edit{{"if tree.Root() != e.StatusRoot {", "if false {"}}, "verify", "TestVectors"},
 	{"snapshot-goes-back", "a snapshot is replaced by none of a smaller tree", "cmd/quorate/snapshot.go",

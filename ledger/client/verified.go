@@ -124,13 +124,12 @@ func (c *Client) StandingAfter(ctx context.Context, leaf, at uint64) (*Standing,
 	return elsewhere(c, func() (*Standing, error) { return c.standingAfter(ctx, leaf, at) })
 }
 
-// standingAfter passes over a node whose proof is refused.
-func (c *Client) standingAfter(ctx context.Context, leaf, at uint64) (out *Standing, err error) {
-	_, err = c.ask(ctx, http.MethodGet, c.v1("/status/%d", leaf), "", nil, func(proof []byte) (err error) {
-		out, err = standing(c.cfg.Policy, proof, leaf, at)
-		return err
-	})
-	return out, translate(err)
+func (c *Client) standingAfter(ctx context.Context, leaf, at uint64) (*Standing, error) {
+	proof, err := c.get(ctx, c.v1("/status/%d", leaf))
+	if err != nil {
+		return nil, err
+	}
+	return standing(c.cfg.Policy, proof, leaf, at)
 }
 
 func standing(trust tlog.NoteVerifier, proof []byte, leaf, at uint64) (*Standing, error) {
@@ -163,22 +162,7 @@ func (c *Client) standings(ctx context.Context, leaves []uint64, at uint64, out 
 	if err != nil {
 		return err
 	}
-	_, err = c.ask(ctx, http.MethodPost, c.v1("/status"), "application/json", q, func(raw []byte) error {
-		var got api.Statuses
-		if err := json.Unmarshal(raw, &got); err != nil || len(got.Of) != len(leaves) {
-			return untrusted("asked for the status of %d leaves, got %d", len(leaves), len(got.Of))
-		}
-		trust := c.cfg.Policy.Remember() // most of them are under one checkpoint
-		for i, leaf := range leaves {
-			if got.Of[i] < 0 || got.Of[i] >= len(got.Proofs) {
-				return untrusted("leaf %d has proof %d of %d", leaf, got.Of[i], len(got.Proofs))
-			}
-			if out[leaf], err = standing(trust, []byte(got.Proofs[got.Of[i]]), leaf, at); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	raw, err := c.do(ctx, http.MethodPost, c.v1("/status"), "application/json", q)
 	if code, _ := reason.CodeOf(err); code == reason.TooLarge && len(leaves) > 1 {
 		half := len(leaves) / 2
 		if err := c.standings(ctx, leaves[:half], at, out); err != nil {
@@ -186,5 +170,21 @@ func (c *Client) standings(ctx context.Context, leaves []uint64, at uint64, out 
 		}
 		return c.standings(ctx, leaves[half:], at, out)
 	}
-	return translate(err)
+	if err != nil {
+		return translate(err)
+	}
+	var got api.Statuses
+	if err := json.Unmarshal(raw, &got); err != nil || len(got.Of) != len(leaves) {
+		return untrusted("asked for the status of %d leaves, got %d", len(leaves), len(got.Of))
+	}
+	trust := c.cfg.Policy.Remember() // most of them are under one checkpoint
+	for i, leaf := range leaves {
+		if got.Of[i] < 0 || got.Of[i] >= len(got.Proofs) {
+			return untrusted("leaf %d has proof %d of %d", leaf, got.Of[i], len(got.Proofs))
+		}
+		if out[leaf], err = standing(trust, []byte(got.Proofs[got.Of[i]]), leaf, at); err != nil {
+			return err
+		}
+	}
+	return nil
 }
