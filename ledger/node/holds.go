@@ -183,9 +183,17 @@ func (n *Node) pursue() {
 	if t := n.taker().leader; t != n.ledBy.leader {
 		n.ledBy = led{t, now}
 	}
-	again, over, oldest := n.holds.due(now)
+	due, over, oldest := n.holds.due(now)
 	for _, id := range over {
 		n.holds.lift(id)
+	}
+	var again [][]byte
+	for _, x := range due {
+		if _, err := n.Result(n.running, x.id); err == nil {
+			n.holds.lift(x.id) // decided in a part of the log that was caught up with before it could be shown
+			continue
+		}
+		again = append(again, x.raw)
 	}
 	n.machine.LetStale(oldest > staleAfter*n.cfg.Withheld)
 	// A leader answers for no more than its own time.
@@ -215,9 +223,9 @@ type led struct {
 	since  time.Time
 }
 
-// due are the transactions to be handed to the orderer again, those that have expired, and the age of the oldest that has not. A
+// due are the holds to be handed to the orderer again, those that have expired, and the age of the oldest that has not. A
 // transaction that has expired nobody can order: whose fault that is, nobody knows.
-func (h *holds) due(now time.Time) (again [][]byte, over []ledger.Hash, oldest time.Duration) {
+func (h *holds) due(now time.Time) (again []*hold, over []ledger.Hash, oldest time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for id, x := range h.of {
@@ -230,7 +238,7 @@ func (h *holds) due(now time.Time) (again [][]byte, over []ledger.Hash, oldest t
 		oldest = max(oldest, now.Sub(x.since))
 		if now.Sub(x.handed) >= holdAgain {
 			x.handed = now
-			again = append(again, x.raw)
+			again = append(again, x)
 		}
 	}
 	return again, over, oldest
