@@ -33,7 +33,7 @@ const (
 // act is what somebody asks of a member, and answered what it says.
 type (
 	act struct {
-		what   string // publish, revoke, ask
+		what   string // publish, revoke, ask; told: a write of before was acknowledged
 		member int
 	}
 	answered struct {
@@ -71,6 +71,11 @@ var lifeModel = porcupine.NondeterministicModel{
 		}
 		next := s
 		switch said := &next.said[in.member]; in.what {
+		case "told":
+			if out.life > s.now {
+				return nil
+			}
+			*said = max(*said, out.life)
 		case "ask":
 			if out.life < *said || out.life > s.now {
 				return nil
@@ -81,13 +86,11 @@ var lifeModel = porcupine.NondeterministicModel{
 				return nil
 			}
 			next = s.after(in.what)
-			next.said[in.member] = max(*said, published)
 		case "revoke":
 			if out.life != s.now {
 				return nil
 			}
 			next = s.after(in.what)
-			next.said[in.member] = next.now
 		}
 		if out.leaf != 0 && next.leaf != 0 && out.leaf != next.leaf {
 			return nil
@@ -118,8 +121,25 @@ func (h *history) do(in act, f func() (answered, error)) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	op.ClientId = len(h.ops)
 	h.ops = append(h.ops, op)
+	if told, ok := acknowledges(in, out); ok && err == nil {
+		h.ops = append(h.ops, porcupine.Operation{Input: act{"told", in.member}, Output: answered{life: told}, Call: op.Return + 1, Return: op.Return + 1})
+	}
+	for i := range h.ops {
+		h.ops[i].ClientId = i
+	}
+}
+
+// acknowledges is what a member that answered a write knows from then on. It takes effect before, at some moment between call and answer;
+// until the answer the member may say less.
+func acknowledges(in act, out answered) (life, bool) {
+	switch {
+	case in.what == "publish":
+		return published, true
+	case in.what == "revoke" && out.life != nothing:
+		return revoked, true
+	}
+	return nothing, false
 }
 
 func (h *history) check(t testing.TB) {
@@ -290,15 +310,41 @@ func TestLifeModel(t *testing.T) {
 		{"but not both", []porcupine.Operation{publish(1, nothing, 5), lost("revoke"), ask(1, revoked), revoke(2, published)}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			for i := range c.ops {
-				c.ops[i].Call, c.ops[i].Return = int64(2*i), int64(2*i+1)
-				if c.ops[i].Output.(answered).unknown {
-					c.ops[i].Return = math.MaxInt64
+			var ops []porcupine.Operation
+			for i, op := range c.ops {
+				op.Call, op.Return = int64(4*i), int64(4*i+1)
+				if op.Output.(answered).unknown {
+					op.Return = math.MaxInt64
+				}
+				ops = append(ops, op)
+				if told, ok := acknowledges(op.Input.(act), op.Output.(answered)); ok && op.Return < math.MaxInt64 {
+					ops = append(ops, porcupine.Operation{Input: act{"told", op.Input.(act).member}, Output: answered{life: told}, Call: op.Return + 1, Return: op.Return + 1})
 				}
 			}
-			if got := porcupine.CheckOperations(lifeModel.ToModel(), c.ops); got != c.ok {
+			if got := porcupine.CheckOperations(lifeModel.ToModel(), ops); got != c.ok {
 				t.Errorf("linearizable: %v", got)
 			}
 		})
+	}
+}
+
+// TestLifeUntilTold: a revocation that one member is still busy with is known to another already; until it has answered, the member
+// may say that the certificate is good, and not afterwards.
+func TestLifeUntilTold(t *testing.T) {
+	for _, late := range []bool{false, true} {
+		h := &history{}
+		h.ops = []porcupine.Operation{
+			{Input: act{"publish", 0}, Output: answered{life: nothing, leaf: 5}, Call: 0, Return: 1},
+			{Input: act{"revoke", 0}, Output: answered{life: published}, Call: 2, Return: 20},
+			{Input: act{"revoke", 3}, Output: answered{life: revoked}, Call: 3, Return: 4},
+			{Input: act{"ask", 0}, Output: answered{life: published, leaf: 5}, Call: 6, Return: 8},
+			{Input: act{"told", 0}, Output: answered{life: revoked}, Call: 21, Return: 21},
+		}
+		if late {
+			h.ops[3].Call, h.ops[3].Return = 22, 24
+		}
+		if got := porcupine.CheckOperations(lifeModel.ToModel(), h.ops); got == late {
+			t.Errorf("asked after the answer %v: linearizable %v", late, got)
+		}
 	}
 }
