@@ -136,11 +136,11 @@ func (n *Node) finalise(o commit.Finalise) (commit.Input, error) {
 		return nil, err
 	}
 	for _, p := range o.Blocks {
-		n.answerFinal(p)
 		for _, tx := range p.Block.Txs {
 			n.facts.done(tx)
-			n.holds.lift(tx.ID)
+			n.holds.lift(tx.ID) // what it decided is public
 		}
+		n.answerFinal(p)
 	}
 	n.tock()
 	return commit.Persisted{Height: f.Height}, nil

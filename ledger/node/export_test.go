@@ -53,3 +53,10 @@ func (n *Node) Show(ctx context.Context, cp tlog.Checkpoint, sig tlog.Signature)
 func (n *Node) Deposed(ctx context.Context) (bool, error) {
 	return look(ctx, n, func() (bool, error) { return n.asked > 0, nil })
 }
+
+// HoldDecided holds a leaf for a transaction that is decided, as a node does that has caught up with its decision and shows it only
+// now.
+func (n *Node) HoldDecided(id ledger.Hash, leaf uint64) {
+	now := n.cfg.Now()
+	n.holds.take(&hold{id: id, leaves: []uint64{leaf}, since: now, expiry: ledger.MillisOf(now.Add(time.Hour))})
+}

@@ -4,8 +4,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"github.com/quorate-pki/quorate/ledger"
 	"github.com/quorate-pki/quorate/ledger/ledgertest"
+	"github.com/quorate-pki/quorate/ledger/node"
 )
 
 // TestWithheldRevocation: no transaction reaches the leader, as if it dropped them. A revocation that a member accepts is decided all
@@ -47,4 +50,45 @@ func TestWithheldRevocation(t *testing.T) {
 	c.CutExchangeWith(leader, false)
 	c.Level(c.ctx)
 	c.nobodyAccused()
+}
+
+// TestHoldEnds: who is told that a revocation is decided finds no hold of it; one that a node made out of season ends by itself.
+func TestHoldEnds(t *testing.T) {
+	c := ledgertest.Found(14, 1)
+	mem := vfs.NewMem()
+	mustInit(t, c, mem)
+	clock := &ledgertest.Clock{}
+	cfg := c.NodeConfig(mem, clock)
+	cfg.Tick = 10 * time.Millisecond
+	n, err := node.Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close()
+	published, err := n.Submit(t.Context(), c.Tx(clock.Now(), ledgertest.TxOptions{Nonce: 1},
+		[][]byte{ledgertest.Publish(c.Device("ACME-1", "acme-cells.example", 0))}, "acme-cells/line"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, before := published.Verdicts[0].Leaf, n.HoldsVersion()
+	change := ledger.StatusChange{Action: ledger.Revoke, Scope: ledger.ScopeCertificate, Target: ledger.Sum(c.SPKI("device/ACME-1")), Leaf: &leaf, Reason: ledger.Superseded}
+	res, err := n.Submit(t.Context(), c.Tx(clock.Now(), ledgertest.TxOptions{Nonce: 2}, [][]byte{ledgertest.Change(change)}, "acme-cells/admin-1", "acme-cells/admin-2"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if since, held := n.Held(leaf); held || n.HoldsVersion() < before+2 {
+		t.Errorf("held since %v, version %d after %d", since, n.HoldsVersion(), before)
+	}
+	n.HoldDecided(res.ID, leaf)
+	clock.Advance(time.Minute)
+	patience := time.After(30 * time.Second)
+	pause := time.NewTicker(5 * time.Millisecond)
+	defer pause.Stop()
+	for held := true; held; _, held = n.Held(leaf) {
+		select {
+		case <-pause.C:
+		case <-patience:
+			t.Fatal("it is held on")
+		}
+	}
 }
