@@ -29,6 +29,29 @@ func newBench() *cobra.Command {
 	return cmd
 }
 
+// figures are what a measurement found: JSON by their tags, or a table.
+type figures interface{ table(io.Writer) }
+
+// measured runs a measurement in a temporary directory, and prints its figures.
+func measured(cmd *cobra.Command, asJSON bool, run func(dir string) (figures, error)) error {
+	dir, err := os.MkdirTemp("", "quorate-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	r, err := run(dir)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		e := json.NewEncoder(cmd.OutOrStdout())
+		e.SetIndent("", "  ")
+		return e.Encode(r)
+	}
+	r.table(cmd.OutOrStdout())
+	return nil
+}
+
 func newBenchPublish() *cobra.Command {
 	b := &publishBench{}
 	var asJSON bool
@@ -58,23 +81,10 @@ can do.`,
 			case b.turns < 1 || b.turns > 1000, b.samples < 1 || b.samples > 100_000:
 				return usage{errors.New("--turns and --samples: 1 to 1,000 and 1 to 100,000")}
 			}
-			dir, err := os.MkdirTemp("", "quorate-bench-")
-			if err != nil {
-				return err
-			}
-			defer os.RemoveAll(dir)
-			b.ctx, b.dir, b.log = cmd.Context(), dir, cmd.ErrOrStderr()
-			r, err := b.run()
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				e := json.NewEncoder(cmd.OutOrStdout())
-				e.SetIndent("", "  ")
-				return e.Encode(r)
-			}
-			r.table(cmd.OutOrStdout())
-			return nil
+			return measured(cmd, asJSON, func(dir string) (figures, error) {
+				b.ctx, b.dir, b.log = cmd.Context(), dir, cmd.ErrOrStderr()
+				return b.run()
+			})
 		},
 	}
 	cmd.Flags().IntVar(&b.members, "members", defaultMembers, "members of the consortium")

@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -58,23 +57,10 @@ answers, no more. One answer of each turn is verified.`,
 			case b.connections < 1 || b.connections > 1000:
 				return usage{errors.New("--connections: 1 to 1,000")}
 			}
-			dir, err := os.MkdirTemp("", "quorate-bench-")
-			if err != nil {
-				return err
-			}
-			defer os.RemoveAll(dir)
-			b.members, b.ctx, b.dir, b.log = 1, cmd.Context(), dir, cmd.ErrOrStderr()
-			r, err := b.run()
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				e := json.NewEncoder(cmd.OutOrStdout())
-				e.SetIndent("", "  ")
-				return e.Encode(r)
-			}
-			r.table(cmd.OutOrStdout())
-			return nil
+			return measured(cmd, asJSON, func(dir string) (figures, error) {
+				b.members, b.ctx, b.dir, b.log = 1, cmd.Context(), dir, cmd.ErrOrStderr()
+				return b.run()
+			})
 		},
 	}
 	cmd.Flags().IntVar(&b.preload, "certs", 1000, "certificates that are published, and asked about")
