@@ -15,9 +15,9 @@ const (
 	OpPublish      Op = 1
 	OpStatus       Op = 2
 	OpConsortium   Op = 64 // genesis only
-	OpOrganisation Op = 65 // genesis only until governance
-	OpNamespace    Op = 66 // genesis only until governance
-	OpLineKey      Op = 67 // genesis only until governance
+	OpOrganisation Op = 65 // in genesis, and since rule version 3 within a proposal
+	OpNamespace    Op = 66 // in genesis, and since rule version 3 within a proposal
+	OpLineKey      Op = 67 // in genesis, and since rule version 3 by its organisation's admins
 )
 
 // Publish puts a self-issued certificate on the log.
@@ -78,7 +78,8 @@ type StatusChange struct {
 //
 //   - 1: profile small-cell; namespaces of device serials and DNS names.
 //   - 2: also namespaces of PLMNs and hardware types, and the profiles server, gateway, iot and nf (docs/profiles.md says since when each is there).
-const NewestRules uint64 = 2
+//   - 3: also proposals and votes of the members; line keys by the organisations' admins.
+const NewestRules uint64 = 3
 
 // Consortium opens genesis.
 type Consortium struct {
@@ -197,6 +198,14 @@ func ParseBody(raw []byte) (Op, any, error) {
 		args = new(Namespace)
 	case OpLineKey:
 		args = new(LineKey)
+	case OpPropose:
+		args = new(Propose)
+	case OpVote:
+		args = new(Vote)
+	case OpWithdraw:
+		args = new(Withdraw)
+	case OpRules:
+		args = new(Rules)
 	default:
 		return w.Op, nil, reason.New(reason.UnknownOperation, "%d", w.Op)
 	}
@@ -224,6 +233,12 @@ func checkBody(args any) error {
 		}
 		if len(a.SPKI) > 2048 {
 			return fmt.Errorf("SPKI of %d bytes", len(a.SPKI))
+		}
+	case *Propose:
+		return checkPropose(a)
+	case *Vote:
+		if a.Choice < Approve || a.Choice > Abstain {
+			return fmt.Errorf("%v", a.Choice)
 		}
 	}
 	return nil

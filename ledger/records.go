@@ -216,5 +216,7 @@ type ChannelRecord struct {
 	Header     Hash   `cbor:"8,keyasint"` // hash of the last header
 	View       uint64 `cbor:"9,keyasint"`
 	Time       Millis `cbor:"10,keyasint"`
-	Size       uint64 `cbor:"11,keyasint"` // leaves, the last epoch included
+	Size       uint64 `cbor:"11,keyasint"`           // leaves, the last epoch included
+	NextRules  uint64 `cbor:"12,keyasint,omitempty"` // rule version from the next height on; 0: the same. Never on disk: the block's end clears it
+	Hold       Millis `cbor:"13,keyasint,omitempty"` // that what widens trust waits at least
 }

@@ -47,6 +47,7 @@ const (
 	RecordChunk     RecordKind = 'c' // u64 chunk number -> Chunk
 	RecordChange    RecordKind = 'e' // ChangeKey -> Change
 	RecordRefusal   RecordKind = 'x' // RefusalKey -> Refusal
+	RecordProposal  RecordKind = 'p' // u64 leaf of the proposal -> ProposalRecord
 	RecordHeight    RecordKind = 'h' // u64 height -> BlockRecord
 	RecordChannel   RecordKind = 'm' // one record: ChannelRecord
 )
@@ -55,7 +56,7 @@ const (
 func (k RecordKind) Known() bool {
 	switch k {
 	case RecordKey, RecordDevice, RecordInstance, RecordCertID, RecordTx, RecordOrg, RecordNamespace, RecordRegistry, RecordUsage, RecordChunk, RecordChange, RecordRefusal,
-		RecordHeight, RecordChannel:
+		RecordProposal, RecordHeight, RecordChannel:
 		return true
 	}
 	return false

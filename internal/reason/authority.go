@@ -75,6 +75,6 @@ var authority = []Reason{
 	{SuspendQuota, "suspend-quota", "The line key has used up its suspensions for today (UTC)."},
 	{HardwareTypeNotOwned, "hardware-type-not-owned", "The hwType of the hardwareModuleName is in no hardware namespace of this organisation and line key."},
 	{InstanceHasAnotherName, "instance-has-another-name", "This instance id is bound to a DNS name that is not in the certificate; keep that name, or take a new id."},
-	{NotGenesis, "not-genesis", "This operation is accepted only in the genesis block."},
+	{NotGenesis, "not-genesis", "This operation is accepted only in the genesis block, or only within a proposal of the members."},
 	{BadGenesis, "bad-genesis", "The genesis block is not complete or contradicts itself."},
 }

@@ -24,6 +24,7 @@ var ranges = []struct {
 	{10, 99, "Transactions and blocks", "The form of a transaction, its signatures and its time.", transactions},
 	{100, 199, "Certificates", "Strict DER and profiles; docs/profiles.md has the causes one by one.", certificates},
 	{200, 299, "Ownership, uniqueness and authority", "", authority},
+	{300, 399, "What members and organisations decide", "Proposals, votes and registrations.", governance},
 	{400, 499, "Offline verification", "What a verifier of receipts and status proofs says; never on the log.", verification},
 	{500, 599, "The HTTP edge", "What a node says to its caller; never on the log.", edge},
 }
@@ -125,7 +126,7 @@ func render() string {
 
 Why an operation, a transaction, a request or a proof was refused. The number goes on the log and into HTTP problem
 details for ever. The table is append-only: a number is never reused and never changes its meaning, and a code that no
-rule gives any more stays here. Slug and sentence are for people. Numbers 300 to 399 are free.
+rule gives any more stays here. Slug and sentence are for people.
 
 This page is made from package internal/reason: ` + "`go test ./internal/reason -update`" + `.
 `)

@@ -33,6 +33,7 @@ func (Direct) Transaction(spki []byte, s ledger.Signature) bool {
 // Examined is what an operation's body says by itself, whoever sent it: decoded, and the certificate of a publication
 // parsed. Nobody changes it. Safe for concurrent use.
 type Examined struct {
+	Op   ledger.Op
 	Args any   // of ledger.ParseBody
 	Err  error // why the body is no operation
 
@@ -47,7 +48,7 @@ type Examined struct {
 // Examine reads a body. It checks no signature.
 func Examine(body []byte) *Examined {
 	x := &Examined{}
-	if _, x.Args, x.Err = ledger.ParseBody(body); x.Err != nil {
+	if x.Op, x.Args, x.Err = ledger.ParseBody(body); x.Err != nil {
 		return x
 	}
 	if p, ok := x.Args.(*ledger.Publish); ok {

@@ -13,6 +13,10 @@ import (
 // rule that no honest proposer breaks. Any other error means that the store failed.
 var ErrInvalidBlock = errors.New("the block has no effect")
 
+// ErrNewerRules means that the channel is judged by rules that this build does not know: install a newer one. Nothing is wrong with the
+// block, and this node must neither judge it nor fold it.
+var ErrNewerRules = errors.New("the channel's rules are newer than this build")
+
 // Executed is the effect of a block.
 type Executed struct {
 	State   *State
@@ -31,6 +35,8 @@ type Refused struct {
 func (s *State) CheckHeader(h *ledger.Header) error {
 	c := &s.channel
 	switch {
+	case c.Rules > ledger.NewestRules:
+		return fmt.Errorf("%w: rule version %d, this build knows 1 to %d", ErrNewerRules, c.Rules, ledger.NewestRules)
 	case s.Size() == 0 && (h.Height != 0 || h.View != 0 || h.Log != 0 || h.Channel != ledger.Hash{} || h.Previous != ledger.Hash{}):
 		return fmt.Errorf("%w: %w", ErrInvalidBlock, reason.New(reason.BadGenesis, "not a genesis header"))
 	case s.Size() == 0:
@@ -66,6 +72,9 @@ func Execute(parent *State, b *ledger.Block, facts Facts) (*Executed, error) {
 			return nil, err
 		}
 	} else {
+		if err := j.fold.enactDue(); err != nil {
+			return nil, err
+		}
 		for i, tx := range b.Txs {
 			if err := j.transaction(i, tx); err != nil {
 				return nil, err
@@ -92,6 +101,7 @@ type judge struct {
 // finish adds the epoch.
 func (j *judge) finish(b *ledger.Block) (*Executed, error) {
 	st := j.fold.st
+	j.fold.settle()
 	status, err := j.fold.statusRoot()
 	if err != nil {
 		return nil, err
@@ -143,6 +153,7 @@ func (j *judge) transaction(position int, tx *ledger.Parsed) error {
 // accepted ones at the leaf indexes they will have: the transaction's own leaf comes first.
 func (j *judge) operations(tx *ledger.Parsed) ([]ledger.Verdict, [][]byte, error) {
 	whole := j.fold
+	whole.tx = tx.Envelope
 	if tx.Tx.Mode == ledger.AllOrNothing {
 		j.fold = whole.fork(len(tx.Bodies))
 	}
@@ -199,6 +210,9 @@ func refuseError(err error) *outcome {
 // operation judges one operation and folds it when it is accepted.
 func (j *judge) operation(tx *ledger.Parsed, position int, body []byte, txLeaf, at uint64) ([]byte, *outcome, error) {
 	x := j.facts.Operation(tx.Tx.Bodies[position], body)
+	if no := exists(x, j.fold.st.channel.Rules); no != nil {
+		return nil, no, nil
+	}
 	if x.Err != nil {
 		return nil, refuseError(x.Err), nil
 	}
@@ -212,12 +226,40 @@ func (j *judge) operation(tx *ledger.Parsed, position int, body []byte, txLeaf, 
 	case *ledger.StatusChange:
 		no, err = j.statusChange(tx, a, &leaf.Effects)
 	default:
-		no = refuse(reason.New(reason.NotGenesis, ""))
+		no, err = j.governed(tx, x, body, at, &leaf.Effects)
 	}
 	if no != nil || err != nil {
 		return nil, no, err
 	}
 	return leaf.Encode(), nil, j.fold.operation(leaf, x, at)
+}
+
+// exists refuses operations that the rule version in force does not have, as builds of that version did.
+func exists(x *Examined, rules uint64) *outcome {
+	if x.Op >= ledger.OpPropose && rules < ledger.Governed {
+		return refuse(reason.New(reason.UnknownOperation, "%d", x.Op))
+	}
+	return nil
+}
+
+// governed judges what members and organisations' admins decide.
+func (j *judge) governed(tx *ledger.Parsed, x *Examined, body []byte, at uint64, e *ledger.Effects) (*outcome, error) {
+	if j.fold.st.channel.Rules < ledger.Governed {
+		return refuse(reason.New(reason.NotGenesis, "")), nil
+	}
+	switch a := x.Args.(type) {
+	case *ledger.Propose:
+		return j.propose(tx, a, body, at)
+	case *ledger.Vote:
+		return j.vote(tx, a)
+	case *ledger.Withdraw:
+		return j.withdraw(tx, a)
+	case *ledger.LineKey:
+		return j.registerLine(tx, a, e)
+	case *ledger.Consortium:
+		return refuse(reason.New(reason.NotGenesis, "")), nil
+	}
+	return refuse(reason.New(reason.NotGenesis, "%T goes into a proposal", x.Args)), nil
 }
 
 // CheckTransaction says why a transaction would leave no leaf in a block of this time, or nil. The error is the
@@ -324,5 +366,8 @@ func try(s *State, tx *ledger.Parsed, now ledger.Millis, facts Facts) ([]ledger.
 	j := &judge{facts: facts, fold: newFolder(s.next(1)), header: &ledger.Header{Version: 1, Channel: c.Channel, Log: c.Log,
 		Height: c.Height + 1, View: c.View, Previous: c.Header, Time: now}}
 	j.fold.head = j.header
+	if err := j.fold.enactDue(); err != nil {
+		return nil, nil, err
+	}
 	return j.operations(tx)
 }

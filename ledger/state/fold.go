@@ -38,6 +38,9 @@ func Fold(parent *State, leaves [][]byte) (*State, error) {
 	}
 	r := &reader{folder: newFolder(parent.next(len(leaves)))}
 	r.head, r.headHash = h, last.Epoch.Header.Hash()
+	if err := r.enactDue(); err != nil {
+		return nil, err
+	}
 	for _, raw := range leaves[:len(leaves)-1] {
 		if err := r.leaf(raw); err != nil {
 			return nil, err
@@ -55,7 +58,8 @@ type folder struct {
 	first    uint64
 	head     *ledger.Header
 	headHash ledger.Hash
-	dirty    map[uint64]bool // status chunks written in this block
+	tx       *ledger.Envelope // whose operations are folded
+	dirty    map[uint64]bool  // status chunks written in this block
 }
 
 func newFolder(st *State) *folder {
@@ -112,6 +116,8 @@ func (f *folder) operation(l *ledger.OpLeaf, x *Examined, at uint64) error {
 		err = f.publish(l, a, x, at)
 	case *ledger.StatusChange:
 		err = f.statusChange(l, a, at)
+	case *ledger.Propose, *ledger.Vote, *ledger.Withdraw:
+		err = f.governed(l, f.tx, x.Args, at)
 	default:
 		err = f.register(l, x.Args, at)
 	}
@@ -287,6 +293,13 @@ func fits(runs []ledger.Run, k *ledger.KeyRecord, c *ledger.StatusChange) error 
 		return fmt.Errorf("%w: a status change without effect", ErrBadLeaves)
 	}
 	return nil
+}
+
+// settle ends the block's transactions: what is in force from the next height on is what the epoch names.
+func (f *folder) settle() {
+	if c := &f.st.channel; c.NextRules != 0 {
+		c.Rules, c.NextRules = c.NextRules, 0
+	}
 }
 
 // statusRoot computes the root over the status of all leaves before the epoch leaf, which comes next.

@@ -27,6 +27,8 @@ type history struct {
 	ders map[string][]byte
 	keys []crypto.Signer // of network functions
 	key  string          // of the last body
+
+	proposals []ledger.Vote // on the log, as votes on them
 }
 
 func (h *history) device() (serial, suffix string) {
@@ -103,9 +105,68 @@ func (h *history) function(signer string) []byte {
 	return publishAs("nf", h.ders[at])
 }
 
+// governance proposes, votes, withdraws or registers a line key; of few organisations and names, so that they collide.
+func (h *history) governance() ([]byte, []string) {
+	governors := []string{govA, govB, govC, govD}
+	who := governors[h.rng.IntN(4):][:1]
+	name := fmt.Sprintf("org-%d", h.rng.IntN(12))
+	switch n := h.rng.IntN(10); {
+	case n < 2:
+		p := h.proposal(byte(h.rng.IntN(40)))
+		p.Bodies = [][]byte{h.newOrg(name, []uint64{ledger.RoleVendor, ledger.RoleRegulator}[h.rng.IntN(2)])}
+		id := ledger.RecordID(ledger.ProposalSeed(p.Nonce, 1), 0)
+		if h.rng.IntN(2) == 0 {
+			p.Bodies = append(p.Bodies, newDNS(id, fmt.Sprintf("n%d.example", h.rng.IntN(9))), newSerial(id, "N"))
+		}
+		if h.rng.IntN(8) == 0 {
+			p.Bodies = append(p.Bodies, rulesBody(3, ledger.Millis(h.rng.IntN(3))*day/4))
+		}
+		p.Expires = ledger.MillisOf(h.now) + ledger.Millis(1+h.rng.IntN(40))*day/24
+		p.Hold = ledger.Millis(h.rng.IntN(3)) * day / 4
+		return ledger.EncodeBody(ledger.OpPropose, p), who
+	case n < 9 && len(h.proposals) > 0:
+		v := h.proposals[max(0, len(h.proposals)-1-h.rng.IntN(4))]
+		if h.rng.IntN(12) == 0 {
+			return ledger.EncodeBody(ledger.OpWithdraw, ledger.Withdraw{Proposal: v.Proposal}), who
+		}
+		v.Choice = []ledger.Choice{ledger.Approve, ledger.Approve, ledger.Approve, ledger.Reject, ledger.Abstain}[h.rng.IntN(5)]
+		if h.rng.IntN(3) == 0 {
+			who = governors[h.rng.IntN(2):][:2+h.rng.IntN(2)]
+		}
+		return ledger.EncodeBody(ledger.OpVote, v), who
+	}
+	owner := ledger.RecordID(ledger.ProposalSeed([16]byte{byte(h.rng.IntN(40))}, 1), 0)
+	return ledger.EncodeBody(ledger.OpLineKey, lineOf(h.chain, owner, name+"/line", owner)), []string{name + "/admin-1"}
+}
+
+// note remembers the proposals that a block brought.
+func (h *history) note(leaves [][]byte) {
+	h.t.Helper()
+	for i, raw := range leaves {
+		e, err := ledger.ParseEntry(raw)
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		if e.Op == nil {
+			continue
+		}
+		if _, args, err := ledger.ParseBody(e.Op.Body); err == nil {
+			if _, ok := args.(*ledger.Propose); ok {
+				h.proposals = append(h.proposals, ledger.Vote{Proposal: uint64(len(h.all) + i), Digest: ledger.Sum(e.Op.Body)})
+			}
+		}
+	}
+}
+
 func (h *history) tx() []byte {
 	if len(h.past) > 0 && h.rng.IntN(10) == 0 {
 		return h.past[h.rng.IntN(len(h.past))]
+	}
+	if h.rng.IntN(5) == 0 {
+		body, who := h.governance()
+		raw := h.c.Tx(h.now, ledgertest.TxOptions{Nonce: h.rng.Uint64(), Mode: ledger.Mode(h.rng.IntN(2))}, [][]byte{body}, who...)
+		h.past = append(h.past, raw)
+		return raw
 	}
 	who := actors[h.rng.IntN(len(actors))]
 	n := 1
@@ -216,6 +277,7 @@ func equality(t *testing.T, seed uint64, blocks int) {
 		for _, r := range x.Refused {
 			seen[r.Why.Code]++
 		}
+		h.note(x.Leaves)
 		h.head, h.all = x.State, append(h.all, x.Leaves...)
 		return x
 	}
@@ -284,9 +346,19 @@ func equality(t *testing.T, seed uint64, blocks int) {
 	}
 	same()
 	for _, c := range []reason.Code{0, 1, 2, reason.Replayed, reason.Expired, reason.ExpiryTooFar, reason.WrongChannel, reason.NotAuthenticated,
-		reason.NotAuthorised, reason.AlreadyRevoked, reason.InstanceOfAnother, reason.InstanceHasAnotherName} {
+		reason.NotAuthorised, reason.AlreadyRevoked, reason.InstanceOfAnother, reason.InstanceHasAnotherName, reason.ProposalDecided, reason.VoteUnchanged, reason.NameTaken} {
 		if seen[c] == 0 {
 			t.Errorf("no random transaction was answered %s; the histories are too tame", c)
+		}
+	}
+	states := map[ledger.ProposalState]int{}
+	h.store = executed.store
+	for _, v := range h.proposals {
+		states[h.record(v.Proposal).State]++
+	}
+	for _, s := range []ledger.ProposalState{ledger.ProposalInForce, ledger.ProposalRejected} {
+		if states[s] == 0 {
+			t.Errorf("no proposal ended %s; the histories are too tame: %v", s, states)
 		}
 	}
 	t.Logf("%d leaves, %d transactions, %d kinds of answer", len(h.all), len(h.past), len(seen))

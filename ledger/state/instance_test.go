@@ -219,7 +219,7 @@ func TestFoldRefusesStolenInstances(t *testing.T) {
 }
 
 // organisation finds the id of an organisation.
-func organisation(t *testing.T, x *chain, name string) (id ledger.OrgID) {
+func organisation(t testing.TB, x *chain, name string) (id ledger.OrgID) {
 	t.Helper()
 	for rec, err := range x.store.Records(ledger.RecordOrg, nil) {
 		var o ledger.OrgRecord

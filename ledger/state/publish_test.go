@@ -22,7 +22,7 @@ import (
 // covered are the codes that the tests of this package saw judge give; TestEveryCodeHasATest reads it last.
 var covered = map[reason.Code]bool{}
 
-func expect(t *testing.T, got ledger.Verdict, want reason.Code) {
+func expect(t testing.TB, got ledger.Verdict, want reason.Code) {
 	t.Helper()
 	covered[got.Code] = true
 	if got.Code != want {

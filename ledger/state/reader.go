@@ -12,10 +12,9 @@ import (
 // reader folds leaves that came from elsewhere: nothing about them is known but their bytes.
 type reader struct {
 	*folder
-	tx        *ledger.Envelope // whose operations follow
-	txAt      uint64           // its leaf
-	accepted  []uint64         // positions of its operations that are still to come
-	envelopes []ledger.Hash    // leaf hashes of the block's effective envelopes, in order
+	txAt      uint64        // leaf of the transaction whose operations follow
+	accepted  []uint64      // positions of its operations that are still to come
+	envelopes []ledger.Hash // leaf hashes of the block's effective envelopes, in order
 }
 
 // leaf folds a leaf that is no epoch, at the end of the log.
@@ -110,18 +109,32 @@ func (r *reader) expected(l *ledger.OpLeaf) (*Examined, error) {
 	if x.Err != nil {
 		return nil, x.Err
 	}
-	_, founds := x.Args.(*ledger.Consortium)
+	return x, r.placed(x, l.Position)
+}
+
+// placed holds operations to genesis, to the time after it, and to the rule version that has them.
+func (r *reader) placed(x *Examined, position uint64) error {
+	genesis := r.head.Height == 0
 	switch x.Args.(type) {
 	case *ledger.Publish, *ledger.StatusChange:
-		if r.head.Height == 0 {
-			return nil, fmt.Errorf("not an operation of genesis")
+		if genesis {
+			return fmt.Errorf("not an operation of genesis")
+		}
+	case *ledger.LineKey:
+		if !genesis && r.st.channel.Rules < ledger.Governed || genesis && position == 0 {
+			return fmt.Errorf("an operation of genesis out of place")
+		}
+	case *ledger.Propose, *ledger.Vote, *ledger.Withdraw:
+		if genesis || r.st.channel.Rules < ledger.Governed {
+			return fmt.Errorf("an operation that rule version %d does not have", r.st.channel.Rules)
 		}
 	default:
-		if r.head.Height > 0 || founds != (l.Position == 0) {
-			return nil, fmt.Errorf("an operation of genesis out of place")
+		_, founds := x.Args.(*ledger.Consortium)
+		if !genesis || founds != (position == 0) {
+			return fmt.Errorf("an operation of genesis out of place")
 		}
 	}
-	return x, nil
+	return nil
 }
 
 // end holds the epoch against the leaves before it.
@@ -143,6 +156,7 @@ func (r *reader) end(e *ledger.Epoch) error {
 	if len(envelopes) == 0 || tlog.Root(envelopes) != r.head.Payload {
 		return bad("another payload hash than its transactions'")
 	}
+	r.settle()
 	root, err := r.statusRoot()
 	if err != nil {
 		return err

@@ -9,11 +9,15 @@ import (
 	"github.com/quorate-pki/quorate/ledger/tlog"
 )
 
-// register folds the operations that change who may do what. The registry is copied, so states that share it
-// are not disturbed.
+// own makes the registry this layer's own, so that states that share it are not disturbed.
+func (f *folder) own() *registry {
+	f.st.registry = f.st.registry.clone()
+	return f.st.registry
+}
+
+// register folds the registrations of genesis and of organisations' admins.
 func (f *folder) register(l *ledger.OpLeaf, args any, at uint64) error {
-	r := f.st.registry.clone()
-	f.st.registry = r
+	f.own()
 	e := &l.Effects
 	if len(e.Runs) > 0 {
 		return fmt.Errorf("%w: a registration gives no leaf a status", ErrBadLeaves)
@@ -25,19 +29,12 @@ func (f *folder) register(l *ledger.OpLeaf, args any, at uint64) error {
 		if e.Owner == nil {
 			return fmt.Errorf("%w: an organisation without an id", ErrBadLeaves)
 		}
-		rec := &ledger.OrgRecord{Organisation: *a, Leaf: at}
-		r.orgs[*e.Owner] = rec
-		f.st.put(ledger.RecordOrg, e.Owner[:], rec)
-		for _, spki := range a.AdminKeys {
-			f.addKey(&ledger.RegisteredKey{Role: ledger.KeyRoleAdmin, Owner: *e.Owner, SPKI: spki, Leaf: at})
-		}
+		f.addOrganisation(*e.Owner, a, at)
 	case *ledger.Namespace:
 		if len(e.Namespaces) != 1 {
 			return fmt.Errorf("%w: a namespace without an id", ErrBadLeaves)
 		}
-		id, rec := e.Namespaces[0], &ledger.NamespaceRecord{Namespace: *a, Leaf: at}
-		r.namespaces[id] = rec
-		f.st.put(ledger.RecordNamespace, id[:], rec)
+		f.addNamespace(e.Namespaces[0], a, at)
 	case *ledger.LineKey:
 		f.addKey(&ledger.RegisteredKey{Role: ledger.KeyRoleLine, Owner: a.Owner, SPKI: a.SPKI, Line: a, Leaf: at})
 	default:
@@ -61,7 +58,22 @@ func (f *folder) found(c *ledger.Consortium, at uint64) error {
 	return nil
 }
 
-// addKey writes a registered key; the caller has made the registry this layer's own.
+// addOrganisation, addNamespace and addKey write; the caller has made the registry this layer's own.
+func (f *folder) addOrganisation(id ledger.OrgID, o *ledger.Organisation, at uint64) {
+	rec := &ledger.OrgRecord{Organisation: *o, Leaf: at}
+	f.st.registry.orgs[id] = rec
+	f.st.put(ledger.RecordOrg, id[:], rec)
+	for _, spki := range o.AdminKeys {
+		f.addKey(&ledger.RegisteredKey{Role: ledger.KeyRoleAdmin, Owner: id, SPKI: spki, Leaf: at})
+	}
+}
+
+func (f *folder) addNamespace(id ledger.OrgID, n *ledger.Namespace, at uint64) {
+	rec := &ledger.NamespaceRecord{Namespace: *n, Leaf: at}
+	f.st.registry.namespaces[id] = rec
+	f.st.put(ledger.RecordNamespace, id[:], rec)
+}
+
 func (f *folder) addKey(k *ledger.RegisteredKey) {
 	id := ledger.Sum(k.SPKI)
 	f.st.registry.keys[id] = k
@@ -94,6 +106,11 @@ func Load(store Loader, frontier tlog.Frontier) (*State, error) {
 		load(store, ledger.RecordOrg, len(ledger.OrgID{}), func(k []byte, v *ledger.OrgRecord) { s.registry.orgs[ledger.OrgID(k)] = v }),
 		load(store, ledger.RecordNamespace, len(ledger.OrgID{}), func(k []byte, v *ledger.NamespaceRecord) { s.registry.namespaces[ledger.OrgID(k)] = v }),
 		load(store, ledger.RecordRegistry, len(ledger.Hash{}), func(k []byte, v *ledger.RegisteredKey) { s.registry.keys[ledger.Hash(k)] = v }),
+		load(store, ledger.RecordProposal, 8, func(k []byte, v *ledger.ProposalRecord) {
+			if v.State.Live() {
+				s.registry.proposals[binary.BigEndian.Uint64(k)] = v
+			}
+		}),
 		s.loadFilter(store), s.loadChunks(store))
 	if err != nil {
 		return nil, fmt.Errorf("loading the state: %w", err)

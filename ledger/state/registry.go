@@ -17,16 +17,17 @@ type registry struct {
 	orgs       map[ledger.OrgID]*ledger.OrgRecord
 	namespaces map[ledger.OrgID]*ledger.NamespaceRecord
 	keys       map[ledger.Hash]*ledger.RegisteredKey
-	members    map[ledger.Hash]bool // ids of all six keys of every member; replaced, never changed
+	proposals  map[uint64]*ledger.ProposalRecord // by leaf: those that are open or waiting
+	members    map[ledger.Hash]bool              // ids of all six keys of every member; replaced, never changed
 }
 
 func newRegistry() *registry {
 	return &registry{map[ledger.OrgID]*ledger.OrgRecord{}, map[ledger.OrgID]*ledger.NamespaceRecord{},
-		map[ledger.Hash]*ledger.RegisteredKey{}, map[ledger.Hash]bool{}}
+		map[ledger.Hash]*ledger.RegisteredKey{}, map[uint64]*ledger.ProposalRecord{}, map[ledger.Hash]bool{}}
 }
 
 func (r *registry) clone() *registry {
-	return &registry{maps.Clone(r.orgs), maps.Clone(r.namespaces), maps.Clone(r.keys), r.members}
+	return &registry{maps.Clone(r.orgs), maps.Clone(r.namespaces), maps.Clone(r.keys), maps.Clone(r.proposals), r.members}
 }
 
 // enrol notes the members' keys.

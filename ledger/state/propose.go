@@ -1,0 +1,234 @@
+package state
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/quorate-pki/quorate/internal/reason"
+	"github.com/quorate-pki/quorate/ledger"
+)
+
+// live are the leaves of the proposals that may still take effect, in order.
+func (r *registry) live() []uint64 {
+	if len(r.proposals) == 0 {
+		return nil // as nearly always, and every block asks
+	}
+	return slices.Sorted(maps.Keys(r.proposals))
+}
+
+// voters are the members in force whose governance keys signed, by number and in order; false when somebody else signed, too.
+func (s *State) voters(signers []ledger.Hash) ([]uint64, *ledger.MemberSet, bool) {
+	m, err := s.Members()
+	if err != nil {
+		return nil, nil, false
+	}
+	var out []uint64
+	for _, id := range signers {
+		i := slices.IndexFunc(m.Members, func(x ledger.Member) bool { return ledger.Sum(x.Keys[ledger.KeyGovernance]) == id })
+		if i < 0 {
+			return nil, nil, false
+		}
+		out = append(out, m.Members[i].Number)
+	}
+	slices.Sort(out)
+	return out, m, len(out) > 0
+}
+
+// propose judges a proposal. Its operations must be possible now, as they must be when they take effect.
+func (j *judge) propose(tx *ledger.Parsed, p *ledger.Propose, body []byte, at uint64) (*outcome, error) {
+	s := j.fold.st
+	by, m, ok := s.voters(tx.Tx.Signers)
+	if !ok || len(by) != 1 {
+		return refuse(reason.New(reason.NotAMember, "")), nil
+	}
+	if p.Expires <= j.header.Time || p.Expires > j.header.Time+ledger.MaxProposalAhead {
+		return refuse(reason.New(reason.ProposalTooFar, "")), nil
+	}
+	own := 0
+	for _, other := range s.registry.proposals {
+		if other.Member == by[0] {
+			own++
+		}
+	}
+	if own >= ledger.MaxOwnProposals || len(s.registry.proposals) >= ledger.MaxLiveProposals {
+		return refuse(reason.New(reason.TooManyProposals, "")), nil
+	}
+	need, no := ballotOf(p, m)
+	switch {
+	case no != nil:
+		return refuse(no), nil
+	case need.narrows && p.Hold > 0:
+		return refuse(reason.New(reason.HoldNotAllowed, "")), nil
+	case need.widens && p.Hold < s.channel.Hold:
+		return refuse(reason.New(reason.HoldTooShort, "%d ms", s.channel.Hold)), nil
+	}
+	attempt := j.fold.fork(len(p.Bodies)) // and forgotten
+	no, err := attempt.enact(&ledger.ProposalRecord{Propose: *p, Member: by[0]}, at)
+	if no != nil {
+		return refuse(no), err
+	}
+	return nil, err
+}
+
+// vote judges a vote.
+func (j *judge) vote(tx *ledger.Parsed, v *ledger.Vote) (*outcome, error) {
+	s := j.fold.st
+	by, _, ok := s.voters(tx.Tx.Signers)
+	if !ok {
+		return refuse(reason.New(reason.NotAMember, "")), nil
+	}
+	p, no, err := s.openProposal(v.Proposal)
+	if no != nil || err != nil {
+		return no, err
+	}
+	if p.Digest != v.Digest {
+		return refuse(reason.New(reason.ProposalDiffers, "")), nil
+	}
+	if !slices.ContainsFunc(by, func(n uint64) bool { return choiceOf(p, n) != v.Choice }) {
+		return refuse(reason.New(reason.VoteUnchanged, "")), nil
+	}
+	return nil, nil
+}
+
+// choiceOf is a member's last vote; Abstain when it has none.
+func choiceOf(p *ledger.ProposalRecord, member uint64) ledger.Choice {
+	for _, v := range p.Votes {
+		if v.Member == member {
+			return v.Choice
+		}
+	}
+	return ledger.Abstain
+}
+
+// openProposal finds a proposal that can be voted on, or why there is none.
+func (s *State) openProposal(leaf uint64) (*ledger.ProposalRecord, *outcome, error) {
+	if p := s.registry.proposals[leaf]; p != nil && p.State == ledger.ProposalOpen {
+		return p, nil, nil
+	}
+	var p ledger.ProposalRecord
+	ok, err := s.get(ledger.RecordProposal, Uint64Key(leaf), &p)
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case !ok:
+		return nil, refuse(reason.New(reason.UnknownProposal, "")), nil
+	case p.State == ledger.ProposalExpired:
+		return nil, refuse(reason.New(reason.ProposalExpired, "")), nil
+	}
+	return nil, refuse(reason.New(reason.ProposalDecided, "%s", p.State)), nil
+}
+
+// withdraw judges the withdrawal of a proposal, which may be open or wait for its time.
+func (j *judge) withdraw(tx *ledger.Parsed, w *ledger.Withdraw) (*outcome, error) {
+	s := j.fold.st
+	by, _, ok := s.voters(tx.Tx.Signers)
+	if !ok {
+		return refuse(reason.New(reason.NotAMember, "")), nil
+	}
+	p := s.registry.proposals[w.Proposal]
+	if p == nil {
+		_, no, err := s.openProposal(w.Proposal)
+		return no, err
+	}
+	if len(by) != 1 || by[0] != p.Member {
+		return refuse(reason.New(reason.NotTheProposer, "")), nil
+	}
+	return nil, nil
+}
+
+// registerLine judges a line key that an organisation's admins register: within what the organisation has, so no vote is needed.
+func (j *judge) registerLine(tx *ledger.Parsed, l *ledger.LineKey, e *ledger.Effects) (*outcome, error) {
+	s := j.fold.st
+	if !s.enoughAdmins(l.Owner, tx.Tx.Signers) {
+		return refuse(reason.New(reason.NotAuthorised, "")), nil
+	}
+	if no := (registrar{s.registry, s.channel.Rules}).lineKey(l); no != nil {
+		return refuse(no), nil
+	}
+	if no, err := s.unpublished(l.SPKI); err != nil {
+		return nil, err
+	} else if no != nil {
+		return refuse(no), nil
+	}
+	owner := l.Owner
+	e.Owner, e.Authority = &owner, ledger.ByOwner
+	return nil, nil
+}
+
+// governed folds proposals, votes and withdrawals.
+func (f *folder) governed(l *ledger.OpLeaf, env *ledger.Envelope, args any, at uint64) error {
+	by, m, ok := f.st.voters(env.Tx.Signers)
+	if !ok {
+		return fmt.Errorf("%w: signed by others than members", ErrBadLeaves)
+	}
+	f.own()
+	switch a := args.(type) {
+	case *ledger.Propose:
+		f.keep(at, &ledger.ProposalRecord{Propose: *a, Member: by[0], Digest: ledger.Sum(l.Body), Proposed: l.Effects.Time,
+			State: ledger.ProposalOpen, Votes: []ledger.MemberVote{}})
+		return nil
+	case *ledger.Withdraw:
+		p := f.st.registry.proposals[a.Proposal]
+		if p == nil {
+			return fmt.Errorf("%w: a withdrawal of no live proposal", ErrBadLeaves)
+		}
+		rec := *p
+		rec.State, rec.Decided, rec.Leaf = ledger.ProposalWithdrawn, l.Effects.Time, at
+		f.keep(a.Proposal, &rec)
+		return nil
+	case *ledger.Vote:
+		p := f.st.registry.proposals[a.Proposal]
+		if p == nil || p.State != ledger.ProposalOpen || p.Digest != a.Digest {
+			return fmt.Errorf("%w: a vote on no open proposal", ErrBadLeaves)
+		}
+		return f.count(a, *p, by, m, at)
+	}
+	return fmt.Errorf("%w: no fold for %T", ErrBadLeaves, args)
+}
+
+// count adds members' votes, and decides when they do.
+func (f *folder) count(v *ledger.Vote, rec ledger.ProposalRecord, by []uint64, m *ledger.MemberSet, at uint64) error {
+	rec.Votes = slices.DeleteFunc(slices.Clone(rec.Votes), func(x ledger.MemberVote) bool { return slices.Contains(by, x.Member) })
+	for _, n := range by {
+		rec.Votes = append(rec.Votes, ledger.MemberVote{Member: n, Choice: v.Choice, Leaf: at})
+	}
+	slices.SortFunc(rec.Votes, func(a, b ledger.MemberVote) int { return int(a.Member) - int(b.Member) })
+	need, no := ballotOf(&rec.Propose, m)
+	if no != nil {
+		return fmt.Errorf("%w: a proposal that cannot be voted on: %w", ErrBadLeaves, no)
+	}
+	var approved, rejected uint64
+	for _, x := range m.Members { // of those in force: who left does not decide
+		switch choiceOf(&rec, x.Number) {
+		case ledger.Approve:
+			approved++
+		case ledger.Reject:
+			rejected++
+		}
+	}
+	decided := approved >= need.threshold || uint64(len(m.Members))-rejected < need.threshold
+	if decided {
+		rec.Decided, rec.Leaf = f.head.Time, at
+	}
+	switch {
+	case !decided:
+	case approved < need.threshold:
+		rec.State = ledger.ProposalRejected
+	case rec.Hold > 0:
+		rec.State = ledger.ProposalWaiting
+	default:
+		return f.takeEffect(v.Proposal, rec)
+	}
+	f.keep(v.Proposal, &rec)
+	return nil
+}
+
+// keep writes a proposal; the caller has made the registry this layer's own.
+func (f *folder) keep(leaf uint64, rec *ledger.ProposalRecord) {
+	delete(f.st.registry.proposals, leaf)
+	if rec.State.Live() {
+		f.st.registry.proposals[leaf] = rec
+	}
+	f.st.put(ledger.RecordProposal, Uint64Key(leaf), rec)
+}
