@@ -84,7 +84,9 @@ type Effects struct {
 	Batch      *BatchItem `cbor:"11,keyasint,omitempty"` // reserved
 	Custodian  *OrgID     `cbor:"12,keyasint,omitempty"`
 	Rules      uint64     `cbor:"13,keyasint"`           // rule version it was judged by
-	Authority  Authority  `cbor:"14,keyasint,omitempty"` // of a status change
+	Authority  Authority  `cbor:"14,keyasint,omitempty"` // of a status change, or of a line key's registration
+	Members    []uint64   `cbor:"15,keyasint,omitempty"` // members that propose or vote, by number
+	Decision   Decision   `cbor:"16,keyasint,omitempty"` // of a vote that decided
 }
 
 // BatchItem is a position in a batch. Reserved.

@@ -58,6 +58,14 @@ func (c Choice) String() string {
 	return fmt.Sprintf("choice %d", uint64(c))
 }
 
+// Decision is what a vote decided about its proposal. The quorum that cosigned the log counted, so the deciding vote's receipt proves it.
+type Decision uint64
+
+const (
+	Approved Decision = 1
+	Rejected Decision = 2
+)
+
 // Vote is a vote on a proposal. Governance keys sign it, and it is the vote of every member whose key did.
 type Vote struct {
 	Proposal uint64 `cbor:"1,keyasint"` // leaf of the proposal
@@ -109,7 +117,7 @@ type ProposalRecord struct {
 	State    ProposalState `cbor:"23,keyasint"`
 	Votes    []MemberVote  `cbor:"24,keyasint"`           // by member number; the last of each
 	Decided  Millis        `cbor:"25,keyasint,omitempty"` // block time at which it was approved, rejected, withdrawn or found expired
-	Leaf     uint64        `cbor:"26,keyasint,omitempty"` // that decided: a vote, or the withdrawal
+	Leaf     uint64        `cbor:"26,keyasint,omitempty"` // that ended the voting: the deciding vote, or the withdrawal
 	Height   uint64        `cbor:"27,keyasint,omitempty"` // at which it took effect, or failed
 	Code     reason.Code   `cbor:"28,keyasint,omitempty"` // why it failed
 }

@@ -162,13 +162,15 @@ type TxRecord struct {
 // OrgRecord is an organisation as registered.
 type OrgRecord struct {
 	Organisation
-	Leaf uint64 `cbor:"20,keyasint"` // of the grant
+	Leaf     uint64 `cbor:"20,keyasint"`           // of the grant: its own, or the proposal's
+	Decision uint64 `cbor:"21,keyasint,omitempty"` // of a proposal: leaf of the vote that decided
 }
 
 // NamespaceRecord is a namespace as granted.
 type NamespaceRecord struct {
 	Namespace
-	Leaf uint64 `cbor:"20,keyasint"`
+	Leaf     uint64 `cbor:"20,keyasint"` // as OrgRecord's
+	Decision uint64 `cbor:"21,keyasint,omitempty"`
 }
 
 // Roles of a registered key.
@@ -180,12 +182,13 @@ const (
 
 // RegisteredKey is a key that may sign transactions.
 type RegisteredKey struct {
-	Role   uint64   `cbor:"1,keyasint"`
-	Owner  OrgID    `cbor:"2,keyasint"`
-	SPKI   []byte   `cbor:"3,keyasint"`
-	Line   *LineKey `cbor:"4,keyasint,omitempty"` // role line
-	Member uint64   `cbor:"5,keyasint,omitempty"` // role governance: member number
-	Leaf   uint64   `cbor:"6,keyasint"`
+	Role     uint64   `cbor:"1,keyasint"`
+	Owner    OrgID    `cbor:"2,keyasint"`
+	SPKI     []byte   `cbor:"3,keyasint"`
+	Line     *LineKey `cbor:"4,keyasint,omitempty"` // role line
+	Member   uint64   `cbor:"5,keyasint,omitempty"` // role governance: member number
+	Leaf     uint64   `cbor:"6,keyasint"`           // as OrgRecord's
+	Decision uint64   `cbor:"7,keyasint,omitempty"`
 }
 
 // Usage counts against quotas.

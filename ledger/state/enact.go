@@ -74,10 +74,9 @@ func reasonOf(err error) *reason.Error {
 	return reason.New(code, "%v", err)
 }
 
-// enact carries out the operations of a proposal in order, all or none, and says why it could not. at is the leaf that decided.
-// The error is the store's.
-func (f *folder) enact(p *ledger.ProposalRecord, at uint64) (*reason.Error, error) {
-	e := &enactment{folder: f.fork(len(p.Bodies)), seed: ledger.ProposalSeed(p.Nonce, p.Member), at: at}
+// enact carries out the operations of a proposal in order, all or none, and says why it could not. The error is the store's.
+func (f *folder) enact(p *ledger.ProposalRecord, by grant) (*reason.Error, error) {
+	e := &enactment{folder: f.fork(len(p.Bodies)), seed: ledger.ProposalSeed(p.Nonce, p.Member), by: by}
 	e.own()
 	for i, raw := range p.Bodies {
 		if no, err := e.operation(uint16(i), raw); no != nil || err != nil {
@@ -92,7 +91,7 @@ func (f *folder) enact(p *ledger.ProposalRecord, at uint64) (*reason.Error, erro
 type enactment struct {
 	*folder
 	seed ledger.Hash
-	at   uint64
+	by   grant
 }
 
 // operation checks one operation as of now, and writes what it does.
@@ -110,12 +109,12 @@ func (e *enactment) operation(position uint16, raw []byte) (*reason.Error, error
 		if no, err := e.st.unpublished(a.AdminKeys...); no != nil || err != nil {
 			return no, err
 		}
-		e.addOrganisation(id, a, e.at)
+		e.addOrganisation(id, a, e.by)
 	case *ledger.Namespace:
 		if no := r.namespace(id, a); no != nil {
 			return no, nil
 		}
-		e.addNamespace(id, a, e.at)
+		e.addNamespace(id, a, e.by)
 	case *ledger.Rules:
 		return e.setRules(a), nil
 	default:
@@ -179,7 +178,7 @@ func (f *folder) enactDue() error {
 
 // takeEffect enacts an approved proposal, or writes down why it could not be.
 func (f *folder) takeEffect(leaf uint64, rec ledger.ProposalRecord) error {
-	no, err := f.enact(&rec, rec.Leaf)
+	no, err := f.enact(&rec, grant{leaf, rec.Leaf})
 	if err != nil {
 		return err
 	}

@@ -226,7 +226,7 @@ func (j *judge) operation(tx *ledger.Parsed, position int, body []byte, txLeaf, 
 	case *ledger.StatusChange:
 		no, err = j.statusChange(tx, a, &leaf.Effects)
 	default:
-		no, err = j.governed(tx, x, body, at, &leaf.Effects)
+		no, err = j.governed(tx, x, at, &leaf.Effects)
 	}
 	if no != nil || err != nil {
 		return nil, no, err
@@ -243,17 +243,17 @@ func exists(x *Examined, rules uint64) *outcome {
 }
 
 // governed judges what members and organisations' admins decide.
-func (j *judge) governed(tx *ledger.Parsed, x *Examined, body []byte, at uint64, e *ledger.Effects) (*outcome, error) {
+func (j *judge) governed(tx *ledger.Parsed, x *Examined, at uint64, e *ledger.Effects) (*outcome, error) {
 	if j.fold.st.channel.Rules < ledger.Governed {
 		return refuse(reason.New(reason.NotGenesis, "")), nil
 	}
 	switch a := x.Args.(type) {
 	case *ledger.Propose:
-		return j.propose(tx, a, body, at)
+		return j.propose(tx, a, at, e)
 	case *ledger.Vote:
-		return j.vote(tx, a)
+		return j.vote(tx, a, at, e)
 	case *ledger.Withdraw:
-		return j.withdraw(tx, a)
+		return j.withdraw(tx, a, e)
 	case *ledger.LineKey:
 		return j.registerLine(tx, a, e)
 	case *ledger.Consortium:

@@ -117,7 +117,7 @@ func (f *folder) operation(l *ledger.OpLeaf, x *Examined, at uint64) error {
 	case *ledger.StatusChange:
 		err = f.statusChange(l, a, at)
 	case *ledger.Propose, *ledger.Vote, *ledger.Withdraw:
-		err = f.governed(l, f.tx, x.Args, at)
+		err = f.governed(l, x.Args, at)
 	default:
 		err = f.register(l, x.Args, at)
 	}

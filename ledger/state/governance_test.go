@@ -108,6 +108,9 @@ func TestNewVendor(t *testing.T) {
 	p.Bodies = append(p.Bodies, newSerial(owner, "NEW-"), newDNS(owner, "new-cells.example"))
 	leaf := x.decide(p)
 	rec := x.wantState(leaf, ledger.ProposalInForce)
+	if _, grant := x.granted(owner); grant != [2]uint64{leaf, rec.Leaf} {
+		t.Errorf("the organisation is granted by %v, not by proposal %d and vote %d", grant, leaf, rec.Leaf)
+	}
 	if rec.Height != x.head.Channel().Height || len(rec.Votes) != 3 || rec.Leaf != rec.Votes[2].Leaf {
 		t.Errorf("the record says %+v", rec)
 	}
@@ -213,6 +216,19 @@ func TestLineKeyRefusals(t *testing.T) {
 	expect(t, x.one(ledger.EncodeBody(ledger.OpLineKey, lineOf(x, owner, "acme-cells/line-8", acme...)), "acme-cells/admin-1"), reason.NotAuthorised)
 }
 
+// granted reads an organisation, and the leaves that granted it.
+func (x *chain) granted(id ledger.OrgID) (rec ledger.OrgRecord, by [2]uint64) {
+	x.t.Helper()
+	raw, err := x.store.Get(state.Key(ledger.RecordOrg, id[:]))
+	if err == nil {
+		err = ledger.Decode(raw, &rec)
+	}
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	return rec, [2]uint64{rec.Leaf, rec.Decision}
+}
+
 // namespaces are the ids of what an organisation owns.
 func (x *chain) namespaces(name string) (ids []ledger.OrgID) {
 	x.t.Helper()
@@ -266,6 +282,41 @@ func TestVotes(t *testing.T) {
 	expect(t, x.one(vote(leaf, digest, ledger.Reject), govC), reason.Accepted)
 	x.wantState(leaf, ledger.ProposalRejected)
 	expect(t, x.one(vote(leaf, digest, ledger.Approve), govD), reason.ProposalDecided)
+}
+
+// TestFoldCountsVotes: leaves from a stranger that name other voters or another decision do not fold.
+func TestFoldCountsVotes(t *testing.T) {
+	x := start(t, 4, plenty, nil)
+	leaf, digest := x.propose(x.proposal(1, x.newOrg("office", ledger.RoleRegulator)), govA)
+	approve := vote(leaf, digest, ledger.Approve)
+	expect(t, x.one(approve, govA), reason.Accepted)
+	expect(t, x.one(approve, govB), reason.Accepted)
+	parent := load(t, x.store, x.all)
+	e, err := state.Execute(parent, x.next(x.tx([][]byte{approve}, govC)), state.Direct{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := state.Fold(parent, e.Leaves); err != nil {
+		t.Fatal(err)
+	}
+	for name, spoil := range map[string]func(*ledger.Effects){
+		"undecided":   func(e *ledger.Effects) { e.Decision = 0 },
+		"rejected":    func(e *ledger.Effects) { e.Decision = ledger.Rejected },
+		"another":     func(e *ledger.Effects) { e.Members = []uint64{4} },
+		"nobody":      func(e *ledger.Effects) { e.Members = nil },
+		"one as well": func(e *ledger.Effects) { e.Members = append(e.Members, 4) },
+	} {
+		leaves := append([][]byte{}, e.Leaves...)
+		entry, err := ledger.ParseEntry(leaves[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		spoil(&entry.Op.Effects)
+		leaves[1] = entry.Op.Encode()
+		if _, err := state.Fold(parent, leaves); !errors.Is(err, state.ErrBadLeaves) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
 
 // TestThresholds: a quorum of three of four lets in who is to be trusted; more than half would do for who only looks on, which with four

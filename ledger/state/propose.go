@@ -1,6 +1,7 @@
 package state
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -36,7 +37,7 @@ func (s *State) voters(signers []ledger.Hash) ([]uint64, *ledger.MemberSet, bool
 }
 
 // propose judges a proposal. Its operations must be possible now, as they must be when they take effect.
-func (j *judge) propose(tx *ledger.Parsed, p *ledger.Propose, body []byte, at uint64) (*outcome, error) {
+func (j *judge) propose(tx *ledger.Parsed, p *ledger.Propose, at uint64, e *ledger.Effects) (*outcome, error) {
 	s := j.fold.st
 	by, m, ok := s.voters(tx.Tx.Signers)
 	if !ok || len(by) != 1 {
@@ -64,17 +65,18 @@ func (j *judge) propose(tx *ledger.Parsed, p *ledger.Propose, body []byte, at ui
 		return refuse(reason.New(reason.HoldTooShort, "%d ms", s.channel.Hold)), nil
 	}
 	attempt := j.fold.fork(len(p.Bodies)) // and forgotten
-	no, err := attempt.enact(&ledger.ProposalRecord{Propose: *p, Member: by[0]}, at)
+	no, err := attempt.enact(&ledger.ProposalRecord{Propose: *p, Member: by[0]}, grant{leaf: at})
 	if no != nil {
 		return refuse(no), err
 	}
+	e.Members = by
 	return nil, err
 }
 
 // vote judges a vote.
-func (j *judge) vote(tx *ledger.Parsed, v *ledger.Vote) (*outcome, error) {
+func (j *judge) vote(tx *ledger.Parsed, v *ledger.Vote, at uint64, e *ledger.Effects) (*outcome, error) {
 	s := j.fold.st
-	by, _, ok := s.voters(tx.Tx.Signers)
+	by, m, ok := s.voters(tx.Tx.Signers)
 	if !ok {
 		return refuse(reason.New(reason.NotAMember, "")), nil
 	}
@@ -88,6 +90,8 @@ func (j *judge) vote(tx *ledger.Parsed, v *ledger.Vote) (*outcome, error) {
 	if !slices.ContainsFunc(by, func(n uint64) bool { return choiceOf(p, n) != v.Choice }) {
 		return refuse(reason.New(reason.VoteUnchanged, "")), nil
 	}
+	counted := count(p, v, by, m, at)
+	e.Members, e.Decision = by, counted.decision
 	return nil, nil
 }
 
@@ -120,7 +124,7 @@ func (s *State) openProposal(leaf uint64) (*ledger.ProposalRecord, *outcome, err
 }
 
 // withdraw judges the withdrawal of a proposal, which may be open or wait for its time.
-func (j *judge) withdraw(tx *ledger.Parsed, w *ledger.Withdraw) (*outcome, error) {
+func (j *judge) withdraw(tx *ledger.Parsed, w *ledger.Withdraw, e *ledger.Effects) (*outcome, error) {
 	s := j.fold.st
 	by, _, ok := s.voters(tx.Tx.Signers)
 	if !ok {
@@ -134,6 +138,7 @@ func (j *judge) withdraw(tx *ledger.Parsed, w *ledger.Withdraw) (*outcome, error
 	if len(by) != 1 || by[0] != p.Member {
 		return refuse(reason.New(reason.NotTheProposer, "")), nil
 	}
+	e.Members = by
 	return nil, nil
 }
 
@@ -157,10 +162,10 @@ func (j *judge) registerLine(tx *ledger.Parsed, l *ledger.LineKey, e *ledger.Eff
 }
 
 // governed folds proposals, votes and withdrawals.
-func (f *folder) governed(l *ledger.OpLeaf, env *ledger.Envelope, args any, at uint64) error {
-	by, m, ok := f.st.voters(env.Tx.Signers)
-	if !ok {
-		return fmt.Errorf("%w: signed by others than members", ErrBadLeaves)
+func (f *folder) governed(l *ledger.OpLeaf, args any, at uint64) error {
+	by, m, ok := f.st.voters(f.tx.Tx.Signers)
+	if !ok || !slices.Equal(by, l.Effects.Members) {
+		return fmt.Errorf("%w: signed by others than the members it names", ErrBadLeaves)
 	}
 	f.own()
 	switch a := args.(type) {
@@ -182,21 +187,32 @@ func (f *folder) governed(l *ledger.OpLeaf, env *ledger.Envelope, args any, at u
 		if p == nil || p.State != ledger.ProposalOpen || p.Digest != a.Digest {
 			return fmt.Errorf("%w: a vote on no open proposal", ErrBadLeaves)
 		}
-		return f.count(a, *p, by, m, at)
+		c := count(p, a, by, m, at)
+		if c.decision != l.Effects.Decision {
+			return fmt.Errorf("%w: another decision than the votes'", ErrBadLeaves)
+		}
+		return f.voted(a.Proposal, c, at)
 	}
 	return fmt.Errorf("%w: no fold for %T", ErrBadLeaves, args)
 }
 
-// count adds members' votes, and decides when they do.
-func (f *folder) count(v *ledger.Vote, rec ledger.ProposalRecord, by []uint64, m *ledger.MemberSet, at uint64) error {
+// counted is a proposal after a vote.
+type counted struct {
+	rec      ledger.ProposalRecord
+	decision ledger.Decision
+}
+
+// count adds the vote of members to a proposal.
+func count(p *ledger.ProposalRecord, v *ledger.Vote, by []uint64, m *ledger.MemberSet, at uint64) counted {
+	rec := *p
 	rec.Votes = slices.DeleteFunc(slices.Clone(rec.Votes), func(x ledger.MemberVote) bool { return slices.Contains(by, x.Member) })
 	for _, n := range by {
 		rec.Votes = append(rec.Votes, ledger.MemberVote{Member: n, Choice: v.Choice, Leaf: at})
 	}
-	slices.SortFunc(rec.Votes, func(a, b ledger.MemberVote) int { return int(a.Member) - int(b.Member) })
+	slices.SortFunc(rec.Votes, func(a, b ledger.MemberVote) int { return cmp.Compare(a.Member, b.Member) })
 	need, no := ballotOf(&rec.Propose, m)
-	if no != nil {
-		return fmt.Errorf("%w: a proposal that cannot be voted on: %w", ErrBadLeaves, no)
+	if no != nil { // it was one that can be voted on when it was made
+		return counted{rec: rec}
 	}
 	var approved, rejected uint64
 	for _, x := range m.Members { // of those in force: who left does not decide
@@ -207,20 +223,31 @@ func (f *folder) count(v *ledger.Vote, rec ledger.ProposalRecord, by []uint64, m
 			rejected++
 		}
 	}
-	decided := approved >= need.threshold || uint64(len(m.Members))-rejected < need.threshold
-	if decided {
+	switch {
+	case approved >= need.threshold:
+		return counted{rec, ledger.Approved}
+	case uint64(len(m.Members))-rejected < need.threshold:
+		return counted{rec, ledger.Rejected}
+	}
+	return counted{rec: rec}
+}
+
+// voted writes a proposal after a vote, and has it take effect when that was decided and nothing holds it.
+func (f *folder) voted(leaf uint64, c counted, at uint64) error {
+	rec := c.rec
+	if c.decision != 0 {
 		rec.Decided, rec.Leaf = f.head.Time, at
 	}
 	switch {
-	case !decided:
-	case approved < need.threshold:
+	case c.decision == 0:
+	case c.decision == ledger.Rejected:
 		rec.State = ledger.ProposalRejected
 	case rec.Hold > 0:
 		rec.State = ledger.ProposalWaiting
 	default:
-		return f.takeEffect(v.Proposal, rec)
+		return f.takeEffect(leaf, rec)
 	}
-	f.keep(v.Proposal, &rec)
+	f.keep(leaf, &rec)
 	return nil
 }
 

@@ -29,12 +29,12 @@ func (f *folder) register(l *ledger.OpLeaf, args any, at uint64) error {
 		if e.Owner == nil {
 			return fmt.Errorf("%w: an organisation without an id", ErrBadLeaves)
 		}
-		f.addOrganisation(*e.Owner, a, at)
+		f.addOrganisation(*e.Owner, a, grant{leaf: at})
 	case *ledger.Namespace:
 		if len(e.Namespaces) != 1 {
 			return fmt.Errorf("%w: a namespace without an id", ErrBadLeaves)
 		}
-		f.addNamespace(e.Namespaces[0], a, at)
+		f.addNamespace(e.Namespaces[0], a, grant{leaf: at})
 	case *ledger.LineKey:
 		f.addKey(&ledger.RegisteredKey{Role: ledger.KeyRoleLine, Owner: a.Owner, SPKI: a.SPKI, Line: a, Leaf: at})
 	default:
@@ -58,18 +58,24 @@ func (f *folder) found(c *ledger.Consortium, at uint64) error {
 	return nil
 }
 
+// grant is where a registration comes from.
+type grant struct {
+	leaf     uint64 // its own, or the proposal's
+	decision uint64 // of a proposal: the vote that decided
+}
+
 // addOrganisation, addNamespace and addKey write; the caller has made the registry this layer's own.
-func (f *folder) addOrganisation(id ledger.OrgID, o *ledger.Organisation, at uint64) {
-	rec := &ledger.OrgRecord{Organisation: *o, Leaf: at}
+func (f *folder) addOrganisation(id ledger.OrgID, o *ledger.Organisation, by grant) {
+	rec := &ledger.OrgRecord{Organisation: *o, Leaf: by.leaf, Decision: by.decision}
 	f.st.registry.orgs[id] = rec
 	f.st.put(ledger.RecordOrg, id[:], rec)
 	for _, spki := range o.AdminKeys {
-		f.addKey(&ledger.RegisteredKey{Role: ledger.KeyRoleAdmin, Owner: id, SPKI: spki, Leaf: at})
+		f.addKey(&ledger.RegisteredKey{Role: ledger.KeyRoleAdmin, Owner: id, SPKI: spki, Leaf: by.leaf, Decision: by.decision})
 	}
 }
 
-func (f *folder) addNamespace(id ledger.OrgID, n *ledger.Namespace, at uint64) {
-	rec := &ledger.NamespaceRecord{Namespace: *n, Leaf: at}
+func (f *folder) addNamespace(id ledger.OrgID, n *ledger.Namespace, by grant) {
+	rec := &ledger.NamespaceRecord{Namespace: *n, Leaf: by.leaf, Decision: by.decision}
 	f.st.registry.namespaces[id] = rec
 	f.st.put(ledger.RecordNamespace, id[:], rec)
 }
