@@ -66,6 +66,19 @@ const (
 	Rejected Decision = 2
 )
 
+// String is empty when nothing was decided.
+func (d Decision) String() string {
+	switch d {
+	case 0:
+		return ""
+	case Approved:
+		return "approved"
+	case Rejected:
+		return "rejected"
+	}
+	return fmt.Sprintf("decision %d", uint64(d))
+}
+
 // Vote is a vote on a proposal. Governance keys sign it, and it is the vote of every member whose key did.
 type Vote struct {
 	Proposal uint64 `cbor:"1,keyasint"` // leaf of the proposal
@@ -120,6 +133,7 @@ type ProposalRecord struct {
 	Leaf     uint64        `cbor:"26,keyasint,omitempty"` // that ended the voting: the deciding vote, or the withdrawal
 	Height   uint64        `cbor:"27,keyasint,omitempty"` // at which it took effect, or failed
 	Code     reason.Code   `cbor:"28,keyasint,omitempty"` // why it failed
+	Needed   uint64        `cbor:"29,keyasint"`           // approvals, as of the last vote
 }
 
 // Due is the block time from which an approved proposal takes effect.

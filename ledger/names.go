@@ -1,6 +1,9 @@
 package ledger
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Names of what leaves hold as numbers, for people and for JSON. They are stable: scripts read them.
 
@@ -108,4 +111,24 @@ func NamespaceTypeName(n uint64) string {
 		return "hardware"
 	}
 	return fmt.Sprintf("namespace-%d", n)
+}
+
+// roleNames are the roles of an organisation, by bit.
+var roleNames = []string{"member", "vendor", "operator", "regulator", "relying-party"}
+
+// RoleNames names the roles that are set.
+func RoleNames(roles uint64) []string {
+	out := []string{}
+	for i, name := range roleNames {
+		if roles&(1<<i) != 0 {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// RoleByName finds a role's bit; false when there is none.
+func RoleByName(name string) (uint64, bool) {
+	i := slices.Index(roleNames, name)
+	return 1 << max(i, 0), i >= 0
 }

@@ -42,25 +42,27 @@ type genesisFile struct {
 	Comment       json.RawMessage `json:"comment,omitempty"` // for people
 }
 
+// orgForm is the readable form of an organisation, in a genesis file and in a proposal.
+type orgForm struct {
+	Name         string   `json:"name"` // [a-z0-9-]{1,32}; also the folder of its keys
+	LegalName    string   `json:"legal_name"`
+	Roles        []string `json:"roles"`         // member, vendor, operator, regulator, relying-party
+	AdminsNeeded uint64   `json:"admins_needed"` // of its admin keys, to act
+	Profiles     []string `json:"profiles,omitempty"`
+	QuotaDay     uint64   `json:"quota_day,omitempty"`   // publications a UTC day
+	QuotaTotal   uint64   `json:"quota_total,omitempty"` // publications in all
+	LegacyRSA    bool     `json:"legacy_rsa,omitempty"`  // RSA 2048 too
+}
+
 type genesisOrg struct {
-	Name           string   `json:"name"` // [a-z0-9-]{1,32}; also the folder of its keys
-	LegalName      string   `json:"legal_name"`
-	Roles          []string `json:"roles"`         // member, vendor, operator, regulator, relying-party
-	Admins         int      `json:"admins"`        // admin keys to make, 1..16
-	AdminsNeeded   uint64   `json:"admins_needed"` // of them, to act
-	Profiles       []string `json:"profiles,omitempty"`
-	QuotaDay       uint64   `json:"quota_day,omitempty"`   // publications a UTC day
-	QuotaTotal     uint64   `json:"quota_total,omitempty"` // publications in all
-	LegacyRSA      bool     `json:"legacy_rsa,omitempty"`  // RSA 2048 too
+	orgForm
+	Admins         int      `json:"admins"` // admin keys to make, 1..16
 	SerialPrefixes []string `json:"serial_prefixes,omitempty"`
 	DNSSuffixes    []string `json:"dns_suffixes,omitempty"`
 	PLMNs          []string `json:"plmns,omitempty"`          // MCC-MNC, as 234-15
 	HardwareTypes  []string `json:"hardware_types,omitempty"` // OIDs that its hwTypes are at or below
 	LineKeys       int      `json:"line_keys,omitempty"`      // factory line keys to make: line.key, line-2.key, ...
 }
-
-var roleBits = map[string]uint64{"member": ledger.RoleMember, "vendor": ledger.RoleVendor, "operator": ledger.RoleOperator,
-	"regulator": ledger.RoleRegulator, "relying-party": ledger.RoleRelyingParty}
 
 func parseGenesisFile(data []byte) (*genesisFile, error) {
 	var g genesisFile
@@ -75,8 +77,8 @@ func (g *genesisFile) withMembers(n int) {
 	first, rest := g.Organisations[:1:1], g.Organisations[1:]
 	for i := 1; i < n; i++ {
 		letter := string(rune('a' + i))
-		first = append(first, genesisOrg{Name: "ca-" + letter, LegalName: "Certification Authority " + strings.ToUpper(letter),
-			Roles: []string{"member"}, Admins: 1, AdminsNeeded: 1})
+		first = append(first, genesisOrg{Admins: 1, orgForm: orgForm{Name: "ca-" + letter, LegalName: "Certification Authority " + strings.ToUpper(letter),
+			Roles: []string{"member"}, AdminsNeeded: 1}})
 	}
 	g.Organisations = append(first, rest...)
 }
@@ -178,6 +180,9 @@ func (g *genesisFile) keys(dir string) (f *ledger.Founding, gov []ledger.Signer,
 		if err != nil {
 			return nil, nil, nil, err
 		}
+		if o.Admins < 1 || o.Admins > 16 {
+			return nil, nil, nil, fmt.Errorf("organisation %q: admins must be 1 to 16", o.Name)
+		}
 		k := &keyMaker{dir: filepath.Join(dir, "orgs", o.Name)}
 		if err := os.MkdirAll(k.dir, 0o700); err != nil {
 			return nil, nil, nil, err
@@ -223,17 +228,15 @@ func (g *genesisFile) keys(dir string) (f *ledger.Founding, gov []ledger.Signer,
 	return f, gov, block, nil
 }
 
-func (o *genesisOrg) record() (*ledger.Organisation, error) {
+// record is the operation's arguments, without admin keys.
+func (o *orgForm) record() (*ledger.Organisation, error) {
 	if !ledger.ValidName(o.Name) {
 		return nil, fmt.Errorf("organisation name %q", o.Name)
-	}
-	if o.Admins < 1 || o.Admins > 16 {
-		return nil, fmt.Errorf("organisation %q: admins must be 1 to 16", o.Name)
 	}
 	org := &ledger.Organisation{Name: o.Name, LegalName: o.LegalName, AdminM: o.AdminsNeeded, QuotaDay: o.QuotaDay,
 		QuotaTotal: o.QuotaTotal, LegacyRSA: o.LegacyRSA, Profiles: []uint64{}}
 	for _, r := range o.Roles {
-		bit, ok := roleBits[r]
+		bit, ok := ledger.RoleByName(r)
 		if !ok {
 			return nil, fmt.Errorf("organisation %q: there is no role %q", o.Name, r)
 		}

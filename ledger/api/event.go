@@ -14,41 +14,16 @@ import (
 // makes it, for the node that tells and for the client that believes only the bytes.
 type Event struct {
 	Leaf        uint64        `json:"leaf"`
-	Kind        string        `json:"kind"`  // transaction, publish, status, consortium, organisation, namespace, line-key, epoch
+	Kind        string        `json:"kind"`  // transaction, epoch, or the operation's name
 	Entry       []byte        `json:"entry"` // the leaf's bytes, base64
 	Transaction *Transaction  `json:"transaction,omitempty"`
 	Publication *Publication  `json:"publication,omitempty"`
 	Change      *StatusChange `json:"change,omitempty"`
 	Epoch       *Epoch        `json:"epoch,omitempty"`
-
-	Organisation *Organisation `json:"organisation,omitempty"`
-	Namespace    *Namespace    `json:"namespace,omitempty"`
-	LineKey      *LineKey      `json:"line_key,omitempty"`
-}
-
-// Organisation is what the leaf says that registered one.
-type Organisation struct {
-	ID        string `json:"id"`
-	Name      string `json:"name"`
-	LegalName string `json:"legal_name"`
-}
-
-// Namespace is what the leaf says that granted one.
-type Namespace struct {
-	ID      string `json:"id"`
-	Owner   string `json:"owner"` // organisation id
-	Type    string `json:"type"`  // serial, dns, plmn, hardware
-	Value   string `json:"value"`
-	Control string `json:"control,omitempty"` // how control was checked, for people
-}
-
-// LineKey is what the leaf says that registered one.
-type LineKey struct {
-	ID         string   `json:"id"` // key id
-	Owner      string   `json:"owner"`
-	Namespaces []string `json:"namespaces"`
-	From       uint64   `json:"from,omitempty"`  // first height in force
-	Until      uint64   `json:"until,omitempty"` // last height in force; absent: no end
+	Proposal    *Proposal     `json:"proposal,omitempty"`
+	Vote        *Vote         `json:"vote,omitempty"`
+	Withdrawal  *Withdrawal   `json:"withdrawal,omitempty"`
+	Registered
 }
 
 // Transaction is what a transaction leaf says.
@@ -164,24 +139,20 @@ func (out *Event) describeOp(op *ledger.OpLeaf) error {
 		out.Kind, out.Change = "status", describeChange(a, op)
 	case *ledger.Consortium:
 		out.Kind = "consortium"
-	case *ledger.Organisation:
-		out.Kind, out.Organisation = "organisation", &Organisation{Name: a.Name, LegalName: a.LegalName}
-		if op.Effects.Owner != nil {
-			out.Organisation.ID = op.Effects.Owner.String()
+	case *ledger.Propose:
+		out.Kind, out.Proposal = "propose", describeProposal(a, op)
+	case *ledger.Vote:
+		out.Kind, out.Vote = "vote", describeVote(a, op)
+	case *ledger.Withdraw:
+		out.Kind, out.Withdrawal = "withdraw", &Withdrawal{Proposal: a.Proposal}
+	default:
+		var id ledger.OrgID
+		if e := &op.Effects; len(e.Namespaces) == 1 {
+			id = e.Namespaces[0]
+		} else if e.Owner != nil {
+			id = *e.Owner
 		}
-	case *ledger.Namespace:
-		out.Kind = "namespace"
-		out.Namespace = &Namespace{Owner: a.Owner.String(), Type: ledger.NamespaceTypeName(a.Type), Value: a.Value, Control: a.Control}
-		if len(op.Effects.Namespaces) == 1 {
-			out.Namespace.ID = op.Effects.Namespaces[0].String()
-		}
-	case *ledger.LineKey:
-		id := ledger.Sum(a.SPKI)
-		out.Kind = "line-key"
-		out.LineKey = &LineKey{ID: hex.EncodeToString(id[:]), Owner: a.Owner.String(), Namespaces: []string{}, From: a.From, Until: a.Until}
-		for _, n := range a.Namespaces {
-			out.LineKey.Namespaces = append(out.LineKey.Namespaces, n.String())
-		}
+		out.Kind, out.Registered = describeRegistration(args, id)
 	}
 	return nil
 }

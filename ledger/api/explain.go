@@ -218,16 +218,17 @@ func (x explainer) grants(out *Explanation, p *Publication) error {
 	var org ledger.OrgRecord
 	var key ledger.RegisteredKey
 	type grant struct {
-		kind ledger.RecordKind
-		id   string
-		into any
-		leaf *uint64
+		kind           ledger.RecordKind
+		id             string
+		into           any
+		leaf, decision *uint64 // its own leaf, or the proposal's and the vote's that decided
 	}
-	all := []grant{{ledger.RecordOrg, p.Owner, &org, &org.Leaf}, {ledger.RecordRegistry, p.Voucher, &key, &key.Leaf}}
+	all := []grant{{ledger.RecordOrg, p.Owner, &org, &org.Leaf, &org.Decision}, {ledger.RecordRegistry, p.Voucher, &key, &key.Leaf, &key.Decision}}
 	for _, id := range p.Namespaces {
 		n := new(ledger.NamespaceRecord)
-		all = append(all, grant{ledger.RecordNamespace, id, n, &n.Leaf})
+		all = append(all, grant{ledger.RecordNamespace, id, n, &n.Leaf, &n.Decision})
 	}
+	told := map[uint64]bool{} // one proposal may have granted several of them
 	for _, g := range all {
 		id, err := hex.DecodeString(g.id)
 		if err != nil {
@@ -240,11 +241,16 @@ func (x explainer) grants(out *Explanation, p *Publication) error {
 		if !found {
 			return fmt.Errorf("leaf %d names %s, which is not registered", out.Publication.Leaf, g.id)
 		}
-		proved, err := x.prove(*g.leaf)
-		if err != nil {
-			return err
+		for _, leaf := range []uint64{*g.leaf, *g.decision} {
+			if leaf == 0 || told[leaf] {
+				continue
+			}
+			proved, err := x.prove(leaf)
+			if err != nil {
+				return err
+			}
+			out.Grants, told[leaf] = append(out.Grants, proved), true
 		}
-		out.Grants = append(out.Grants, proved)
 	}
 	return nil
 }

@@ -35,6 +35,8 @@ func (a *api) v1(r routes) {
 	r.get("/records/{kind}", a.records, reason.BadRequest)
 	r.get("/explain/{index}", a.explainLeaf, reason.BadRequest, reason.NotFound, reason.NotAPublication, reason.Busy)
 	r.post("/explain", a.explainCertificate, reason.BadRequest, reason.TooLarge, reason.Busy)
+	r.get("/proposals", a.proposals, reason.BadRequest, reason.Busy)
+	r.get("/proposals/{index}", a.proposal, reason.BadRequest, reason.NotFound, reason.Busy)
 	r.get("/events", newFeed(a.cfg).serve, reason.BadRequest, reason.NotFound, reason.Busy, reason.RateLimited)
 }
 

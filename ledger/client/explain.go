@@ -146,36 +146,57 @@ func covers(runs []api.StatusRun, leaf uint64) bool {
 	return slices.ContainsFunc(runs, func(r api.StatusRun) bool { return leaf >= r.First && leaf-r.First < r.Count })
 }
 
-// grants demands exactly what the publication names.
+// grants demands exactly what the publication names: each registered by a leaf of its own, or by a proposal and the vote that approved it.
 func (p *prover) grants(pub *api.Publication) error {
 	missing := map[string]bool{"organisation " + pub.Owner: true, "line-key " + pub.Voucher: true}
 	for _, id := range pub.Namespaces {
 		missing["namespace "+id] = true
 	}
+	undecided := map[uint64]string{} // proposals, with their digests
 	for i := range p.out.Grants {
 		g := &p.out.Grants[i]
 		if _, err := p.leaf(g, nil); err != nil {
 			return err
 		}
-		id := ""
+		used := false
 		switch {
-		case g.Organisation != nil:
-			id = g.Organisation.ID
-		case g.LineKey != nil:
-			id = g.LineKey.ID
-		case g.Namespace != nil:
-			id = g.Namespace.ID
+		case g.Proposal != nil:
+			for _, o := range g.Proposal.Operations {
+				used = take(missing, o.Kind, o.Registered) || used
+			}
+			undecided[g.Leaf] = g.Proposal.Digest
+		case g.Vote != nil:
+			used = undecided[g.Vote.Proposal] == g.Vote.Digest && g.Vote.Decision == ledger.Approved.String()
+			delete(undecided, g.Vote.Proposal)
+		default:
+			used = take(missing, g.Kind, g.Registered)
 		}
-		if name := g.Kind + " " + id; missing[name] {
-			delete(missing, name)
-			continue
+		if !used {
+			return untrusted("leaf %d is no grant of this publication", g.Leaf)
 		}
-		return untrusted("leaf %d is no grant of this publication", g.Leaf)
 	}
-	if len(missing) > 0 {
-		return untrusted("%d of the publication's grants are not told", len(missing))
+	if len(missing)+len(undecided) > 0 {
+		return untrusted("%d of the publication's grants are not told, %d proposals not decided", len(missing), len(undecided))
 	}
 	return nil
+}
+
+// take finds a registration among those that are missing.
+func take(missing map[string]bool, kind string, r api.Registered) bool {
+	id := ""
+	switch {
+	case r.Organisation != nil:
+		id = r.Organisation.ID
+	case r.LineKey != nil:
+		id = r.LineKey.ID
+	case r.Namespace != nil:
+		id = r.Namespace.ID
+	}
+	if name := kind + " " + id; missing[name] {
+		delete(missing, name)
+		return true
+	}
+	return false
 }
 
 // refusal proves that a transaction asked to publish the certificate, and what it was told.

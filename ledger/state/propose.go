@@ -170,8 +170,12 @@ func (f *folder) governed(l *ledger.OpLeaf, args any, at uint64) error {
 	f.own()
 	switch a := args.(type) {
 	case *ledger.Propose:
+		need, no := ballotOf(a, m)
+		if no != nil {
+			return fmt.Errorf("%w: %w", ErrBadLeaves, no)
+		}
 		f.keep(at, &ledger.ProposalRecord{Propose: *a, Member: by[0], Digest: ledger.Sum(l.Body), Proposed: l.Effects.Time,
-			State: ledger.ProposalOpen, Votes: []ledger.MemberVote{}})
+			State: ledger.ProposalOpen, Votes: []ledger.MemberVote{}, Needed: need.threshold})
 		return nil
 	case *ledger.Withdraw:
 		p := f.st.registry.proposals[a.Proposal]
@@ -214,6 +218,7 @@ func count(p *ledger.ProposalRecord, v *ledger.Vote, by []uint64, m *ledger.Memb
 	if no != nil { // it was one that can be voted on when it was made
 		return counted{rec: rec}
 	}
+	rec.Needed = need.threshold
 	var approved, rejected uint64
 	for _, x := range m.Members { // of those in force: who left does not decide
 		switch choiceOf(&rec, x.Number) {

@@ -96,12 +96,12 @@ func (r registrar) namespace(id ledger.OrgID, n *ledger.Namespace) *reason.Error
 				return reason.New(reason.NamespaceReserved, "%q", n.Value)
 			}
 		}
-		return r.alone(n, withinDNS)
+		return r.alone(n)
 	case ledger.NamespacePLMN:
 		if len(n.Value) != 6 || strings.Trim(n.Value, "0123456789") != "" || r.rules < 2 {
 			return form()
 		}
-		return r.alone(n, func(a, b string) bool { return a == b })
+		return r.alone(n)
 	case ledger.NamespaceHardware:
 		if _, ok := profile.ParseOID(n.Value); !ok || r.rules < 2 {
 			return form()
@@ -109,7 +109,7 @@ func (r registrar) namespace(id ledger.OrgID, n *ledger.Namespace) *reason.Error
 		if withinArc(enterprises, n.Value) {
 			return reason.New(reason.NamespaceReserved, "%q is every enterprise's", n.Value)
 		}
-		return r.alone(n, withinArc)
+		return r.alone(n)
 	}
 	return form()
 }
@@ -125,10 +125,23 @@ func withinDNS(name, suffix string) bool {
 // withinArc reports whether a dotted OID is an arc or below it.
 func withinArc(oid, arc string) bool { return oid == arc || strings.HasPrefix(oid, arc+".") }
 
+// Overlap reports whether two namespaces of a type have a name in common. Serials never do: they are unique per organisation.
+func Overlap(kind uint64, a, b string) bool {
+	switch kind {
+	case ledger.NamespaceDNS:
+		return withinDNS(a, b) || withinDNS(b, a)
+	case ledger.NamespaceHardware:
+		return withinArc(a, b) || withinArc(b, a)
+	case ledger.NamespacePLMN:
+		return a == b
+	}
+	return false
+}
+
 // alone demands that no namespace of the same type is within a new one, or around it.
-func (r registrar) alone(n *ledger.Namespace, within func(a, b string) bool) *reason.Error {
+func (r registrar) alone(n *ledger.Namespace) *reason.Error {
 	for _, other := range r.namespaces {
-		if other.Type == n.Type && (within(n.Value, other.Value) || within(other.Value, n.Value)) {
+		if other.Type == n.Type && Overlap(n.Type, n.Value, other.Value) {
 			return reason.New(reason.NamespaceOverlap, "%q overlaps %q of %s", n.Value, other.Value, r.orgs[other.Owner].Name)
 		}
 	}

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/quorate-pki/quorate/ledger"
+	"github.com/quorate-pki/quorate/ledger/client"
+)
+
+// proposalFile is the readable form of what is put to the vote. docs/governance.md is its manual. Unknown fields are refused.
+type proposalFile struct {
+	Operations []map[string]json.RawMessage `json:"operations"`        // each an object with one field: the operation's name
+	Comment    json.RawMessage              `json:"comment,omitempty"` // for people
+}
+
+// former makes operation bodies of their readable form.
+type former struct {
+	ctx    context.Context
+	client *client.Client
+	dir    string                  // that paths in the file start from
+	seed   ledger.Hash             // of the record ids that the proposal makes
+	made   map[string]ledger.OrgID // organisations that the proposal makes, by name
+}
+
+// forms are the operations that members vote on, by their names in a proposal file.
+func (f *former) forms() map[string]func(position uint16, raw []byte) ([]byte, error) {
+	return map[string]func(uint16, []byte) ([]byte, error){
+		"organisation": f.organisation,
+		"namespace":    f.namespace,
+		"rules":        f.rules,
+	}
+}
+
+// bodies reads a proposal file.
+func (f *former) bodies(data []byte) (out [][]byte, err error) {
+	var file proposalFile
+	if err := strictJSON(data, &file); err != nil {
+		return nil, usage{fmt.Errorf("the proposal: %w", err)}
+	}
+	if n := len(file.Operations); n == 0 || n > ledger.MaxProposalBodies {
+		return nil, usage{fmt.Errorf("the proposal has %d operations, 1 to %d may be", n, ledger.MaxProposalBodies)}
+	}
+	forms := f.forms()
+	for i, op := range file.Operations {
+		if len(op) != 1 {
+			return nil, usage{fmt.Errorf("operation %d is no object with one field", i+1)}
+		}
+		for name, raw := range op {
+			form, ok := forms[name]
+			if !ok {
+				return nil, usage{fmt.Errorf("operation %d: there is no operation %q; there are %s", i+1, name,
+					strings.Join(slices.Sorted(maps.Keys(forms)), ", "))}
+			}
+			body, err := form(uint16(i), raw)
+			if err != nil {
+				return nil, fmt.Errorf("operation %d, %s: %w", i+1, name, err)
+			}
+			out = append(out, body)
+		}
+	}
+	return out, nil
+}
+
+func (f *former) organisation(position uint16, raw []byte) ([]byte, error) {
+	var form struct {
+		orgForm
+		Admins []string `json:"admins"` // public key files
+	}
+	if err := strictJSON(raw, &form); err != nil {
+		return nil, usage{err}
+	}
+	org, err := form.record()
+	if err != nil {
+		return nil, usage{err}
+	}
+	for _, path := range form.Admins {
+		spki, err := f.public(path)
+		if err != nil {
+			return nil, err
+		}
+		org.AdminKeys = append(org.AdminKeys, spki)
+	}
+	f.made[org.Name] = ledger.RecordID(f.seed, position)
+	return ledger.EncodeBody(ledger.OpOrganisation, org), nil
+}
+
+func (f *former) public(path string) ([]byte, error) {
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(f.dir, path)
+	}
+	return readPublic(path)
+}
+
+// namespaceTypes are the types of namespaces by name.
+var namespaceTypes = map[string]uint64{"serial": ledger.NamespaceSerial, "dns": ledger.NamespaceDNS, "plmn": ledger.NamespacePLMN,
+	"hardware": ledger.NamespaceHardware}
+
+func (f *former) namespace(_ uint16, raw []byte) ([]byte, error) {
+	var form struct {
+		Owner   string `json:"owner"` // short name, also of an organisation that this proposal makes; or an id
+		Type    string `json:"type"`
+		Value   string `json:"value"`
+		Control string `json:"control,omitempty"` // how control was checked
+	}
+	if err := strictJSON(raw, &form); err != nil {
+		return nil, usage{err}
+	}
+	owner, err := f.owner(form.Owner)
+	if err != nil {
+		return nil, err
+	}
+	kind, ok := namespaceTypes[form.Type]
+	if !ok {
+		return nil, usage{fmt.Errorf("there is no type %q of namespace", form.Type)}
+	}
+	if kind == ledger.NamespacePLMN {
+		form.Value = paddedPLMN(form.Value)
+	}
+	return ledger.EncodeBody(ledger.OpNamespace, ledger.Namespace{Owner: owner, Type: kind, Value: form.Value, Control: form.Control}), nil
+}
+
+// owner finds an organisation: by id, among those the proposal makes, or on the log, proved.
+func (f *former) owner(name string) (ledger.OrgID, error) {
+	if id, err := hex.DecodeString(name); err == nil && len(id) == len(ledger.OrgID{}) {
+		return ledger.OrgID(id), nil
+	}
+	if id, ok := f.made[name]; ok {
+		return id, nil
+	}
+	o, err := f.client.Organisation(f.ctx, name)
+	if errors.Is(err, ledger.ErrNotFound) {
+		return ledger.OrgID{}, usage{fmt.Errorf("there is no organisation %q", name)}
+	}
+	if err != nil {
+		return ledger.OrgID{}, err
+	}
+	id, err := hex.DecodeString(o.ID)
+	if err != nil || len(id) != len(ledger.OrgID{}) {
+		return ledger.OrgID{}, fmt.Errorf("organisation %q has the id %q", name, o.ID)
+	}
+	return ledger.OrgID(id), nil
+}
+
+func (f *former) rules(_ uint16, raw []byte) ([]byte, error) {
+	var form struct {
+		Version uint64 `json:"version"`
+		Hold    string `json:"hold,omitempty"` // as 48h
+	}
+	if err := strictJSON(raw, &form); err != nil {
+		return nil, usage{err}
+	}
+	if err := knownRules(form.Version); err != nil {
+		return nil, err
+	}
+	hold, err := duration(form.Hold)
+	if err != nil {
+		return nil, err
+	}
+	return ledger.EncodeBody(ledger.OpRules, ledger.Rules{Version: form.Version, Hold: hold}), nil
+}
+
+// knownRules refuses what this build could not go on with: a member whose node does not know the rules in force stops.
+func knownRules(version uint64) error {
+	if version > ledger.NewestRules {
+		return usage{fmt.Errorf("this build knows rule versions 1 to %d: install one that knows %d at every member first", ledger.NewestRules, version)}
+	}
+	return nil
+}
+
+// duration reads a duration; none is zero.
+func duration(s string) (ledger.Millis, error) {
+	if s == "" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d < 0 {
+		return 0, usage{fmt.Errorf("%q is no duration; 48h is one", s)}
+	}
+	return ledger.Millis(d.Milliseconds()), nil
+}
