@@ -50,6 +50,10 @@ func (c *Client) operation(ctx context.Context, bodies [][]byte, mode ledger.Mod
 
 // Proposals lists proposals, newest first, those in leaves before one (0: all). It is told, not proved.
 func (c *Client) Proposals(ctx context.Context, before uint64) (*api.Proposals, error) {
+	return elsewhere(c, func() (*api.Proposals, error) { return c.proposals(ctx, before) })
+}
+
+func (c *Client) proposals(ctx context.Context, before uint64) (*api.Proposals, error) {
 	path := c.v1("/proposals")
 	if before > 0 {
 		path = c.v1("/proposals?before=%d", before)
@@ -218,21 +222,29 @@ func (c *Client) event(ctx context.Context, leaf uint64) (api.Event, error) {
 	return api.Describe(leaf, entry)
 }
 
-// Members are the members in force; told, not proved.
+// Members are the members in force, and what is known of the channel; told, not proved.
 func (c *Client) Members(ctx context.Context) (*ledger.MemberSet, *ledger.ChannelRecord, error) {
+	ch, err := elsewhere(c, func() (*ledger.ChannelRecord, error) { return c.channelRecord(ctx) })
+	if err != nil {
+		return nil, nil, err
+	}
+	set, err := ledger.ParseMemberSet(ch.MemberSet)
+	return set, ch, err
+}
+
+func (c *Client) channelRecord(ctx context.Context) (*ledger.ChannelRecord, error) {
 	for rec, err := range c.Records(ctx, ledger.RecordChannel, nil, nil) {
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		var ch ledger.ChannelRecord
 		if err := ledger.Decode(rec.Value, &ch); err != nil {
-			return nil, nil, untrusted("the channel: %v", err)
+			return nil, untrusted("the channel: %v", err)
 		}
-		set, err := ledger.ParseMemberSet(ch.MemberSet)
-		if err != nil {
-			return nil, nil, untrusted("the member set: %v", err)
+		if _, err := ledger.ParseMemberSet(ch.MemberSet); err != nil {
+			return nil, untrusted("the member set: %v", err)
 		}
-		return set, &ch, nil
+		return &ch, nil
 	}
-	return nil, nil, untrusted("no channel record")
+	return nil, untrusted("no channel record")
 }
