@@ -17,6 +17,7 @@ require (
 	github.com/transparency-dev/formats v0.1.1
 	github.com/veraison/go-cose v1.3.0
 	go.etcd.io/bbolt v1.3.5
+	go.starlark.net v0.0.0-20260908191801-89a6a09411d5
 	go.step.sm/crypto v0.92.0
 	golang.org/x/crypto v0.58.0
 	golang.org/x/mod v0.42.0
