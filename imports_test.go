@@ -31,11 +31,12 @@ var mayImport = map[string]struct {
 	"ledger/cosign":     {[]string{"ledger", "ledger/commit", "ledger/tlog"}, "remembers what commit states"},
 	"ledger/order":      {[]string{"ledger"}, "orders bytes; it neither executes nor cosigns"},
 	"ledger/peer":       {[]string{"ledger"}, "who is at the other end, by the member set's keys; it knows nothing of what is said"},
-	"ledger/node":       {[]string{"ca/profile", "ledger", "ledger/commit", "ledger/cosign", "ledger/layout", "ledger/order", "ledger/peer", "ledger/state", "ledger/tlog"}, "drives the machine to disk, and exchanges with peers"},
-	"ledger/fsck":       {[]string{"ca/profile", "ledger", "ledger/commit", "ledger/cosign", "ledger/layout", "ledger/order", "ledger/state", "ledger/tlog"}, "checks a node's files without the code that wrote them: never ledger/node"},
+	"ledger/node":       {[]string{"ca/profile", "ledger", "ledger/commit", "ledger/cosign", "ledger/layout", "ledger/order", "ledger/peer", "ledger/state", "ledger/tlog", "policies"}, "drives the machine to disk, and exchanges with peers; gives it the engine of members' rules"},
+	"ledger/fsck":       {[]string{"ca/profile", "ledger", "ledger/commit", "ledger/cosign", "ledger/layout", "ledger/order", "ledger/state", "ledger/tlog", "policies"}, "checks a node's files without the code that wrote them: never ledger/node"},
 	"ledger/api":        {[]string{"ca/profile", "ledger", "ledger/tlog"}, "the HTTP face of the waist: any Reader and Submitter will do; explain reads certificates"},
 	"ledger/client":     {[]string{"ca/profile", "ledger", "ledger/api", "ledger/tlog", "verify"}, "checks every answer by the same code as relying parties, and shares the JSON forms with api"},
 	"ledger/ledgertest": {[]string{"ca", "ca/profile", "ledger", "ledger/commit", "ledger/cosign", "ledger/fsck", "ledger/layout", "ledger/node", "ledger/order", "ledger/peer", "ledger/state", "ledger/tlog", "verify"}, "tests only"},
+	"policies":          {[]string{"ledger"}, "runs members' rules: it sees what a candidate says, never the state; and the state sees it only as a ledger.RuleEngine"},
 	"verify":            {[]string{"ca/profile", "ledger", "ledger/tlog"}, "relying parties link this and no node"},
 	"ocsp":              {[]string{"ca", "ca/profile", "ledger"}, "a front: the waist and nothing behind it"},
 	"cmd/quorate":       {[]string{"*"}, "joins everything"},
@@ -100,13 +101,15 @@ func TestForeignImports(t *testing.T) {
 		deep bool
 		why  string
 	}{
-		{[]string{"ca/profile", "ledger", "ledger/state", "ledger/commit"}, "crypto/x509", true, "what it accepts changes between Go releases, and verdicts may not"},
+		{[]string{"ca/profile", "ledger", "ledger/state", "ledger/commit", "policies"}, "crypto/x509", true, "what it accepts changes between Go releases, and verdicts may not"},
 		{[]string{"ca/profile", "ledger", "ledger/state", "ledger/commit"}, "encoding/asn1", false, "the same"},
-		{[]string{"ca", "ca/profile", "ledger/state", "ledger/commit"}, "math/rand", false, "the same input, the same output"},
-		{[]string{"ca", "ca/profile", "ledger/state", "ledger/commit"}, "math/rand/v2", false, "the same input, the same output"},
-		{[]string{"ledger/state", "ledger/commit", "ca/profile"}, "os", false, "pure"},
+		{[]string{"ca", "ca/profile", "ledger/state", "ledger/commit", "policies"}, "math/rand", false, "the same input, the same output"},
+		{[]string{"ca", "ca/profile", "ledger/state", "ledger/commit", "policies"}, "math/rand/v2", false, "the same input, the same output"},
+		{[]string{"ledger/state", "ledger/commit", "ca/profile", "policies"}, "os", false, "pure"},
 		{[]string{"ledger/state", "ledger/commit", "ca/profile", "verify"}, "net/http", false, "offline"},
 		{[]string{"verify"}, "github.com/cockroachdb/pebble/v2", true, "relying parties do not link a database"},
+		{[]string{"ledger/state", "ledger/commit", "verify"}, "go.starlark.net/starlark", true, "judge is given rules to ask, and relying parties need none"},
+		{[]string{"policies"}, "net/http", true, "rules reach nothing"},
 		{[]string{"ledger/fsck"}, module + "ledger/node", true, "fsck distrusts the code that wrote the files"},
 	} {
 		for _, name := range ban.pkgs {
@@ -131,6 +134,7 @@ func TestOneImporter(t *testing.T) {
 		"github.com/hashicorp/raft":                      "ledger/order",
 		"github.com/prometheus/client_golang/prometheus": "cmd/quorate",
 		"github.com/hashicorp/raft-boltdb/v2":            "ledger/order",
+		"go.starlark.net/starlark":                       "policies",
 	} {
 		for name, p := range list(t) {
 			if name != owner && slices.Contains(p.Imports, lib) {
@@ -142,7 +146,7 @@ func TestOneImporter(t *testing.T) {
 
 // TestNoClock bans time.Now where time is an argument.
 func TestNoClock(t *testing.T) {
-	for _, dir := range []string{"ca", "ca/profile", "ledger", "ledger/state", "ledger/commit", "ledger/cosign", "ledger/tlog", "verify"} {
+	for _, dir := range []string{"ca", "ca/profile", "ledger", "ledger/state", "ledger/commit", "ledger/cosign", "ledger/tlog", "verify", "policies"} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		if err != nil {
 			t.Fatal(err)

@@ -18,6 +18,7 @@ const (
 	OpOrganisation Op = 65 // in genesis, and since rule version 3 within a proposal
 	OpNamespace    Op = 66 // in genesis, and since rule version 3 within a proposal
 	OpLineKey      Op = 67 // in genesis, and since rule version 3 by its organisation's admins
+	OpRule         Op = 76 // only within a proposal
 )
 
 // Publish puts a self-issued certificate on the log.
@@ -78,7 +79,7 @@ type StatusChange struct {
 //
 //   - 1: profile small-cell; namespaces of device serials and DNS names.
 //   - 2: also namespaces of PLMNs and hardware types, and the profiles server, gateway, iot and nf (docs/profiles.md says since when each is there).
-//   - 3: also proposals and votes of the members; line keys by the organisations' admins.
+//   - 3: also proposals and votes of the members; line keys by the organisations' admins; members' own admission rules (docs/rules.md).
 const NewestRules uint64 = 3
 
 // Consortium opens genesis.
@@ -206,6 +207,8 @@ func ParseBody(raw []byte) (Op, any, error) {
 		args = new(Withdraw)
 	case OpRules:
 		args = new(Rules)
+	case OpRule:
+		args = new(RuleChange)
 	default:
 		return w.Op, nil, reason.New(reason.UnknownOperation, "%d", w.Op)
 	}
@@ -240,6 +243,8 @@ func checkBody(args any) error {
 		if a.Choice < Approve || a.Choice > Abstain {
 			return fmt.Errorf("%v", a.Choice)
 		}
+	case *RuleChange:
+		return a.check()
 	}
 	return nil
 }

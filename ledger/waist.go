@@ -48,6 +48,7 @@ const (
 	RecordChange    RecordKind = 'e' // ChangeKey -> Change
 	RecordRefusal   RecordKind = 'x' // RefusalKey -> Refusal
 	RecordProposal  RecordKind = 'p' // u64 leaf of the proposal -> ProposalRecord
+	RecordRule      RecordKind = 'a' // RuleKey -> RuleRecord
 	RecordHeight    RecordKind = 'h' // u64 height -> BlockRecord
 	RecordChannel   RecordKind = 'm' // one record: ChannelRecord
 )
@@ -56,7 +57,7 @@ const (
 func (k RecordKind) Known() bool {
 	switch k {
 	case RecordKey, RecordDevice, RecordInstance, RecordCertID, RecordTx, RecordOrg, RecordNamespace, RecordRegistry, RecordUsage, RecordChunk, RecordChange, RecordRefusal,
-		RecordProposal, RecordHeight, RecordChannel:
+		RecordProposal, RecordRule, RecordHeight, RecordChannel:
 		return true
 	}
 	return false

@@ -24,7 +24,7 @@ var ranges = []struct {
 	{10, 99, "Transactions and blocks", "The form of a transaction, its signatures and its time.", transactions},
 	{100, 199, "Certificates", "Strict DER and profiles; docs/profiles.md has the causes one by one.", certificates},
 	{200, 299, "Ownership, uniqueness and authority", "", authority},
-	{300, 399, "What members and organisations decide", "Proposals, votes and registrations.", governance},
+	{300, 339, "What members and organisations decide", "Proposals, votes and registrations.", governance},
 	{350, 359, "Members' own admission rules", "docs/rules.md says what a rule is. A rule that fails refuses.", rules},
 	{400, 499, "Offline verification", "What a verifier of receipts and status proofs says; never on the log.", verification},
 	{500, 599, "The HTTP edge", "What a node says to its caller; never on the log.", edge},

@@ -13,6 +13,7 @@ import (
 	"github.com/quorate-pki/quorate/ledger/ledgertest"
 	"github.com/quorate-pki/quorate/ledger/state"
 	"github.com/quorate-pki/quorate/ledger/tlog"
+	"github.com/quorate-pki/quorate/policies"
 )
 
 // history is the one sequence that an honest orderer gives a consortium, and what must come of it. Made once; every
@@ -254,7 +255,10 @@ func (w *writer) complete() error {
 
 // facts remembers what was examined and which signatures are valid, for all members of all schedules: a fact depends on
 // the bytes alone.
-type facts struct{ valid, examined sync.Map }
+type facts struct {
+	valid, examined sync.Map
+	rules           policies.Engine
+}
 
 func (f *facts) check(key [32]byte, check func() bool) bool {
 	if _, ok := f.valid.Load(key); ok {
@@ -274,6 +278,11 @@ func (f *facts) Operation(digest ledger.Hash, body []byte) *state.Examined {
 	}
 	x, _ := f.examined.LoadOrStore(digest, state.Examine(body))
 	return x.(*state.Examined)
+}
+
+// Rule implements state.Facts.
+func (f *facts) Rule(digest ledger.Hash, text string) (ledger.Rule, error) {
+	return f.rules.Compile(digest, text)
 }
 
 // Transaction implements state.Facts.

@@ -9,11 +9,13 @@ import (
 	"github.com/quorate-pki/quorate/ledger/layout"
 	"github.com/quorate-pki/quorate/ledger/state"
 	"github.com/quorate-pki/quorate/ledger/tlog"
+	"github.com/quorate-pki/quorate/policies"
 )
 
 // chain folds the leaves block by block, and checks of every block what fold does not.
 type chain struct {
 	c        *checker
+	facts    state.Facts
 	st       *state.State
 	store    records
 	stopped  bool
@@ -34,7 +36,7 @@ type blockAt struct {
 
 func newChain(c *checker) *chain {
 	store := records{}
-	return &chain{c: c, store: store, st: state.Empty(store), bySize: map[uint64]blockAt{}}
+	return &chain{c: c, facts: state.Direct{Rules: policies.NewEngine()}, store: store, st: state.Empty(store), bySize: map[uint64]blockAt{}}
 }
 
 func (ch *chain) at() uint64 { return ch.st.Size() + uint64(len(ch.block)) }

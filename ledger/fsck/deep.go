@@ -23,7 +23,7 @@ func (ch *chain) judge(e *ledger.Epoch, next *state.State, first uint64) error {
 	}
 	txs, whole := ch.parsed(first)
 	if whole && len(e.Leafless) == 0 {
-		x, err := state.Execute(ch.st, &ledger.Block{Signed: e.Header, Header: h, Hash: e.Header.Hash(), Txs: txs}, state.Direct{})
+		x, err := state.Execute(ch.st, &ledger.Block{Signed: e.Header, Header: h, Hash: e.Header.Hash(), Txs: txs}, ch.facts)
 		if err != nil {
 			return err
 		}
@@ -70,7 +70,7 @@ func (ch *chain) signatures(next *state.State, tx *ledger.Parsed) error {
 		if err != nil {
 			return err
 		}
-		if !(state.Direct{}).Transaction(spki, s) {
+		if !ch.facts.Transaction(spki, s) {
 			return fmt.Errorf("the signature by key %x is not valid", s.KeyID)
 		}
 	}

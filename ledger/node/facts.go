@@ -9,6 +9,7 @@ import (
 
 	"github.com/quorate-pki/quorate/ledger"
 	"github.com/quorate-pki/quorate/ledger/state"
+	"github.com/quorate-pki/quorate/policies"
 )
 
 // facts remember what was examined and checked in parallel at ingest, so that judgement need not do it again. They are
@@ -17,6 +18,7 @@ type facts struct {
 	mu       sync.Mutex // guards what follows
 	examined generations[*state.Examined]
 	valid    generations[struct{}] // signatures
+	rules    *policies.Engine
 }
 
 const (
@@ -25,7 +27,8 @@ const (
 )
 
 func newFacts() *facts {
-	return &facts{examined: generations[*state.Examined]{most: keptExamined}, valid: generations[struct{}]{most: keptSignatures}}
+	return &facts{examined: generations[*state.Examined]{most: keptExamined}, valid: generations[struct{}]{most: keptSignatures},
+		rules: policies.NewEngine()}
 }
 
 var _ state.Facts = (*facts)(nil)
@@ -105,6 +108,11 @@ func (f *facts) Transaction(spki []byte, s ledger.Signature) bool {
 		f.remember(k)
 	}
 	return ok
+}
+
+// Rule implements state.Facts.
+func (f *facts) Rule(digest ledger.Hash, text string) (ledger.Rule, error) {
+	return f.rules.Compile(digest, text)
 }
 
 // done forgets what was examined of a transaction that was judged and is final: kept, it is work for the garbage collector.

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"errors"
 	"sync"
 
 	"github.com/quorate-pki/quorate/ca/profile"
@@ -14,10 +15,15 @@ type Facts interface {
 	Operation(digest ledger.Hash, body []byte) *Examined
 	// Transaction says whether a signature of an envelope is valid under a key.
 	Transaction(spki []byte, s ledger.Signature) bool
+	// Rule compiles the text of a member's rule; digest is the text's SHA-256. A *reason.Error is why the text is none; another error
+	// means that there is nothing to compile it with, and judgement must stop.
+	Rule(digest ledger.Hash, text string) (ledger.Rule, error)
 }
 
 // Direct establishes every fact when asked.
-type Direct struct{}
+type Direct struct {
+	Rules ledger.RuleEngine // nil: judges no channel that has rules of its own
+}
 
 var _ Facts = Direct{}
 
@@ -29,6 +35,16 @@ func (Direct) Transaction(spki []byte, s ledger.Signature) bool {
 	key, err := profile.ParseSPKI(spki)
 	return err == nil && key.VerifyCOSE(s.Alg, s.ToBeSigned, s.Bytes)
 }
+
+// Rule implements Facts.
+func (d Direct) Rule(digest ledger.Hash, text string) (ledger.Rule, error) {
+	if d.Rules == nil {
+		return nil, errNoEngine
+	}
+	return d.Rules.Compile(digest, text)
+}
+
+var errNoEngine = errors.New("members' rules are in force, and there is nothing to run them with")
 
 // Examined is what an operation's body says by itself, whoever sent it: decoded, and the certificate of a publication
 // parsed. Nobody changes it. Safe for concurrent use.

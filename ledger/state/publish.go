@@ -53,14 +53,16 @@ func (j *judge) publish(tx *ledger.Parsed, p *ledger.Publish, x *Examined, at ui
 	if no, err := j.quota(voucher, line, org); no != nil || err != nil {
 		return no, err
 	}
+	entitle(e, line.Owner, voucher, namespaces)
+	if no, err := j.rules(line, org, prof, x, e); no != nil || err != nil {
+		return no, err
+	}
 	// The signature comes last because it costs the most; nothing above depends on it.
 	if !x.SelfSigned() {
 		return refuse(reason.New(reason.SelfSignature, "")), nil
 	}
-	owner, protection := line.Owner, uint64(0)
-	e.Owner, e.Evidence, e.Protection, e.Possession = &owner, ledger.EvidenceLine, &protection, ledger.PossessionSelf
 	e.Runs = []ledger.Run{{First: at, Count: 1, Status: ledger.Good}}
-	e.Voucher, e.Namespaces, e.Profile, e.Device = &voucher, namespaces, p.Profile, &device
+	e.Profile, e.Device = p.Profile, &device
 	return nil, nil
 }
 

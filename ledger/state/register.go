@@ -117,7 +117,7 @@ func Load(store Loader, frontier tlog.Frontier) (*State, error) {
 				s.registry.proposals[binary.BigEndian.Uint64(k)] = v
 			}
 		}),
-		s.loadFilter(store), s.loadChunks(store))
+		s.loadRules(store), s.loadFilter(store), s.loadChunks(store))
 	if err != nil {
 		return nil, fmt.Errorf("loading the state: %w", err)
 	}

@@ -19,15 +19,16 @@ type registry struct {
 	keys       map[ledger.Hash]*ledger.RegisteredKey
 	proposals  map[uint64]*ledger.ProposalRecord // by leaf: those that are open or waiting
 	members    map[ledger.Hash]bool              // ids of all six keys of every member; replaced, never changed
+	rules      ruleBook                          // members' own
 }
 
 func newRegistry() *registry {
 	return &registry{map[ledger.OrgID]*ledger.OrgRecord{}, map[ledger.OrgID]*ledger.NamespaceRecord{},
-		map[ledger.Hash]*ledger.RegisteredKey{}, map[uint64]*ledger.ProposalRecord{}, map[ledger.Hash]bool{}}
+		map[ledger.Hash]*ledger.RegisteredKey{}, map[uint64]*ledger.ProposalRecord{}, map[ledger.Hash]bool{}, ruleBook{}}
 }
 
 func (r *registry) clone() *registry {
-	return &registry{maps.Clone(r.orgs), maps.Clone(r.namespaces), maps.Clone(r.keys), maps.Clone(r.proposals), r.members}
+	return &registry{maps.Clone(r.orgs), maps.Clone(r.namespaces), maps.Clone(r.keys), maps.Clone(r.proposals), r.members, r.rules.clone()}
 }
 
 // enrol notes the members' keys.
