@@ -13,6 +13,7 @@ import (
 	"github.com/quorate-pki/quorate/ledger/ledgertest"
 	"github.com/quorate-pki/quorate/ledger/state"
 	"github.com/quorate-pki/quorate/ledger/tlog"
+	"github.com/quorate-pki/quorate/policies"
 )
 
 // chain is a channel that a test extends block by block. Every block is final at once.
@@ -48,12 +49,15 @@ func start(t testing.TB, members int, q ledgertest.Quotas, spoil func(*ledger.Fo
 	return x
 }
 
+// facts run members' rules, too.
+var facts = state.Direct{Rules: policies.NewEngine()}
+
 var plenty = ledgertest.Quotas{Day: 1_000_000, Total: 100_000_000}
 
 // apply executes a block and makes it final.
 func (x *chain) apply(b *ledger.Block) *state.Executed {
 	x.t.Helper()
-	e, err := state.Execute(x.head, b, state.Direct{})
+	e, err := state.Execute(x.head, b, facts)
 	if err != nil {
 		x.t.Fatal(err)
 	}

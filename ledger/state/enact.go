@@ -38,6 +38,11 @@ func kindOf(args any) (kind, bool) {
 		return kind{quorum, widens}, true
 	case *ledger.Namespace, *ledger.Rules:
 		return kind{quorum, widens}, true
+	case *ledger.RuleChange:
+		if a.Narrows() {
+			return kind{quorum, narrows}, true
+		}
+		return kind{quorum, widens}, true
 	}
 	return kind{}, false
 }
@@ -117,6 +122,11 @@ func (e *enactment) operation(position uint16, raw []byte) (*reason.Error, error
 		e.addNamespace(id, a, e.by)
 	case *ledger.Rules:
 		return e.setRules(a), nil
+	case *ledger.RuleChange:
+		if no := r.rule(a); no != nil {
+			return no, nil
+		}
+		e.setRule(a, e.at)
 	default:
 		return reason.New(reason.NotProposable, "%T", args), nil
 	}

@@ -123,6 +123,9 @@ func (h *history) governance() ([]byte, []string) {
 		}
 		p.Expires = ledger.MillisOf(h.now) + ledger.Millis(1+h.rng.IntN(40))*day/24
 		p.Hold = ledger.Millis(h.rng.IntN(3)) * day / 4
+		if h.rng.IntN(2) == 0 {
+			p.Bodies, p.Hold = [][]byte{h.rule()}, p.Hold*ledger.Millis(h.rng.IntN(2))
+		}
 		return ledger.EncodeBody(ledger.OpPropose, p), who
 	case n < 9 && len(h.proposals) > 0:
 		v := h.proposals[max(0, len(h.proposals)-1-h.rng.IntN(4))]
@@ -137,6 +140,23 @@ func (h *history) governance() ([]byte, []string) {
 	}
 	owner := ledger.RecordID(ledger.ProposalSeed([16]byte{byte(h.rng.IntN(40))}, 1), 0)
 	return ledger.EncodeBody(ledger.OpLineKey, lineOf(h.chain, owner, name+"/line", owner)), []string{name + "/admin-1"}
+}
+
+func ruleTexts() []string {
+	return []string{admit(`return "odd" if c.device_serial.endswith(["1", "3", "5", "7", "9"]) else True`), admit(`return "two names" if len(c.dns_names) > 1 else True`),
+		admit(`return {"ACME-1": True}[c.device_serial] if c.device_serial == "ACME-2" else True`), admit(`return True`)}
+}
+
+// rule proposes one of few rules for one of few scopes, in the place of nothing or of another of them.
+func (h *history) rule() []byte {
+	texts := ruleTexts()
+	var org *ledger.OrgID
+	if id := organisation(h.t, h.chain, "acme-cells"); h.rng.IntN(2) == 0 {
+		org = &id
+	}
+	replaces := append([]string{"", "", "", ""}, texts...)[h.rng.IntN(len(texts)+4)]
+	text := append(texts, "")[h.rng.IntN(len(texts)+1)]
+	return ruleBody(uint64(h.rng.IntN(2)), org, text, replaces)
 }
 
 // note remembers the proposals that a block brought.
@@ -244,7 +264,7 @@ func equality(t *testing.T, seed uint64, blocks int) {
 	applied := map[ledger.Hash]bool{}
 	step := func(b *ledger.Block) *state.Executed {
 		t.Helper()
-		x, err := state.Execute(executed.head, b, state.Direct{})
+		x, err := state.Execute(executed.head, b, facts)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -252,7 +272,7 @@ func equality(t *testing.T, seed uint64, blocks int) {
 		if err != nil {
 			t.Fatalf("height %d: %v", b.Header.Height, err)
 		}
-		u, err := state.Execute(unfiltered.head, b, state.Direct{})
+		u, err := state.Execute(unfiltered.head, b, facts)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -301,6 +321,10 @@ func equality(t *testing.T, seed uint64, blocks int) {
 	}
 	h.all = nil
 	step(genesis)
+	first := ledger.EncodeBody(ledger.OpPropose, h.proposal(200, ruleBody(0, nil, ruleTexts()[0], "")))
+	step(h.next(h.chain.tx([][]byte{first}, govA)))
+	v := h.proposals[0]
+	step(h.next(h.chain.tx([][]byte{vote(v.Proposal, v.Digest, ledger.Approve)}, govA, govB, govC)))
 	for i := range blocks {
 		if h.rng.IntN(60) == 0 {
 			h.now = h.now.Add(time.Duration(h.rng.IntN(30)) * time.Hour)
@@ -321,11 +345,11 @@ func equality(t *testing.T, seed uint64, blocks int) {
 	h.now = h.now.Add(time.Second)
 	for from := 0; from < len(h.past); from += ledger.MaxLeafless {
 		b := h.next(h.past[from:min(len(h.past), from+ledger.MaxLeafless)]...)
-		y, err := state.Execute(loaded, b, state.Direct{})
+		y, err := state.Execute(loaded, b, facts)
 		if err != nil {
 			t.Fatal(err)
 		}
-		g, err := state.Execute(folded.head, b, state.Direct{})
+		g, err := state.Execute(folded.head, b, facts)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -346,7 +370,7 @@ func equality(t *testing.T, seed uint64, blocks int) {
 	}
 	same()
 	for _, c := range []reason.Code{0, 1, 2, reason.Replayed, reason.Expired, reason.ExpiryTooFar, reason.WrongChannel, reason.NotAuthenticated,
-		reason.NotAuthorised, reason.AlreadyRevoked, reason.InstanceOfAnother, reason.InstanceHasAnotherName, reason.ProposalDecided, reason.VoteUnchanged, reason.NameTaken} {
+		reason.NotAuthorised, reason.AlreadyRevoked, reason.InstanceOfAnother, reason.InstanceHasAnotherName, reason.ProposalDecided, reason.VoteUnchanged, reason.NameTaken, reason.RuleRefused, reason.RuleDiffers} {
 		if seen[c] == 0 {
 			t.Errorf("no random transaction was answered %s; the histories are too tame", c)
 		}

@@ -66,6 +66,9 @@ func (j *judge) propose(tx *ledger.Parsed, p *ledger.Propose, at uint64, e *ledg
 	}
 	attempt := j.fold.fork(len(p.Bodies)) // and forgotten
 	no, err := attempt.enact(&ledger.ProposalRecord{Propose: *p, Member: by[0]}, grant{leaf: at})
+	if no == nil && err == nil {
+		no, err = compile(p, j.facts)
+	}
 	if no != nil {
 		return refuse(no), err
 	}

@@ -19,7 +19,7 @@ type registry struct {
 	keys       map[ledger.Hash]*ledger.RegisteredKey
 	proposals  map[uint64]*ledger.ProposalRecord // by leaf: those that are open or waiting
 	members    map[ledger.Hash]bool              // ids of all six keys of every member; replaced, never changed
-	rules      ruleBook                          // members' own
+	book       ruleBook                          // members' own rules
 }
 
 func newRegistry() *registry {
@@ -28,7 +28,7 @@ func newRegistry() *registry {
 }
 
 func (r *registry) clone() *registry {
-	return &registry{maps.Clone(r.orgs), maps.Clone(r.namespaces), maps.Clone(r.keys), maps.Clone(r.proposals), r.members, r.rules.clone()}
+	return &registry{maps.Clone(r.orgs), maps.Clone(r.namespaces), maps.Clone(r.keys), maps.Clone(r.proposals), r.members, r.book.clone()}
 }
 
 // enrol notes the members' keys.

@@ -63,11 +63,11 @@ func (b ruleBook) count() (n int) {
 
 func (b ruleBook) clone() ruleBook { return maps.Clone(b) }
 
-// checkRule says why a change of the rules cannot be made. Whether the text compiles is told apart, by compiles: it does not depend on
+// rule says why a change of the members' rules cannot be made. Whether the text compiles is told apart, by compile: it does not depend on
 // the state, and fold has nothing to compile with.
-func (r *registry) checkRule(a *ledger.RuleChange, version uint64) *reason.Error {
+func (r registrar) rule(a *ledger.RuleChange) *reason.Error {
 	if a.Profile != 0 {
-		if _, ok := knownProfile(a.Profile, version); !ok {
+		if _, ok := knownProfile(a.Profile, r.rules); !ok {
 			return reason.New(reason.RuleScope, "profile %d", a.Profile)
 		}
 	}
@@ -75,34 +75,42 @@ func (r *registry) checkRule(a *ledger.RuleChange, version uint64) *reason.Error
 	if a.Organisation != nil && r.orgs[scope.Organisation] == nil {
 		return reason.New(reason.RuleScope, "organisation %s", scope.Organisation)
 	}
-	now, ruled := r.rules.newest(scope)
+	book := r.book
+	now, ruled := book.newest(scope)
 	switch {
 	case ruled != (a.Replaces != nil) || ruled && now.digest != *a.Replaces:
 		return reason.New(reason.RuleDiffers, "")
 	case ruled && now.text == a.Text:
 		return reason.New(reason.RuleDiffers, "the same text")
-	case !ruled && r.rules.count() >= ledger.MaxRules:
+	case !ruled && book.count() >= ledger.MaxRules:
 		return reason.New(reason.TooManyRules, "%d", ledger.MaxRules)
 	}
 	return nil
 }
 
-// compiles says why a text is no rule.
-func compiles(text string, facts Facts) (*reason.Error, error) {
-	if text == "" {
-		return nil, nil
+// compile says why a text that is proposed is no rule. What is proposed compiled once, so it does when it takes effect.
+func compile(p *ledger.Propose, facts Facts) (*reason.Error, error) {
+	for _, raw := range p.Bodies {
+		_, args, err := ledger.ParseBody(raw)
+		a, ok := args.(*ledger.RuleChange)
+		if err != nil || !ok || a.Text == "" {
+			continue
+		}
+		_, err = facts.Rule(ledger.TextHash(a.Text), a.Text)
+		if no, ok := errors.AsType[*reason.Error](err); ok {
+			return no, nil
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
-	_, err := facts.Rule(ledger.TextHash(text), text)
-	if no, ok := errors.AsType[*reason.Error](err); ok {
-		return no, nil
-	}
-	return nil, err
+	return nil, nil
 }
 
 // setRule enacts a change that was checked; the caller has made the registry this layer's own.
 func (f *folder) setRule(a *ledger.RuleChange, at uint64) {
 	from := f.head.Height + 1
-	f.st.registry.rules.set(a.Scope(), ruleFrom{from: from, text: a.Text, digest: ledger.TextHash(a.Text)})
+	f.st.registry.book.set(a.Scope(), ruleFrom{from: from, text: a.Text, digest: ledger.TextHash(a.Text)})
 	f.st.put(ledger.RecordRule, ledger.RuleKey(a.Scope(), from), ledger.RuleRecord{Text: a.Text, Leaf: at})
 }
 
@@ -111,8 +119,8 @@ func (f *folder) setRule(a *ledger.RuleChange, at uint64) {
 func (s *State) loadRules(store Loader) error {
 	return load(store, ledger.RecordRule, ledger.RuleKeySize, func(k []byte, v *ledger.RuleRecord) {
 		scope, from, err := ledger.ParseRuleKey(k)
-		if err == nil && s.registry.rules[scope] == nil {
-			s.registry.rules[scope] = []ruleFrom{{from: from, text: v.Text, digest: ledger.TextHash(v.Text)}}
+		if err == nil && s.registry.book[scope] == nil {
+			s.registry.book[scope] = []ruleFrom{{from: from, text: v.Text, digest: ledger.TextHash(v.Text)}}
 		}
 	})
 }
@@ -120,12 +128,12 @@ func (s *State) loadRules(store Loader) error {
 // rules judges a publication by the members' rules whose scope it is in; all must accept it.
 func (j *judge) rules(line *ledger.RegisteredKey, org *ledger.OrgRecord, prof *profile.Profile, x *Examined, e *ledger.Effects) (*outcome, error) {
 	r := j.fold.st.registry
-	if len(r.rules) == 0 {
+	if len(r.book) == 0 {
 		return nil, nil // nobody made any, as in most channels
 	}
 	var c *ledger.Candidate
 	for _, scope := range ledger.Scopes(uint64(prof.ID), line.Owner) {
-		text, ok := r.rules.at(scope, j.header.Height)
+		text, ok := r.book.at(scope, j.header.Height)
 		if !ok {
 			continue
 		}
