@@ -8,6 +8,6 @@
 // methods, and what enters a list become calls of this package's own functions (rewrite.go). Nothing of the library's own library
 // is in reach.
 //
-// An upgrade of go.starlark.net must leave every line of testdata/vectors.json as it is: what compiles, every verdict, and the work and
+// An upgrade of go.starlark.net must leave every line of testdata/vectors.txt as it is: what compiles, every verdict, and the work and
 // size of each. An upgrade that changes one is a change of the rules and needs a rule version.
 package policies
