@@ -58,8 +58,9 @@ func (a *RuleChange) check() error {
 
 // RuleRecord is the text of a scope from a height on. All that ever were are kept: what a certificate was judged by can be found again.
 type RuleRecord struct {
-	Text string `cbor:"1,keyasint"` // empty: none
-	Leaf uint64 `cbor:"2,keyasint"` // that decided it
+	Text     string `cbor:"1,keyasint"` // empty: none
+	Leaf     uint64 `cbor:"2,keyasint"` // of the proposal that has it
+	Decision uint64 `cbor:"3,keyasint"` // the vote that decided
 }
 
 // RuleKey is the key of a RuleRecord: u64 profile || organisation id || the complement of the u64 height from which it is in force. The

@@ -126,7 +126,7 @@ func (e *enactment) operation(position uint16, raw []byte) (*reason.Error, error
 		if no := r.rule(a); no != nil {
 			return no, nil
 		}
-		e.setRule(a, e.at)
+		e.setRule(a, e.by)
 	default:
 		return reason.New(reason.NotProposable, "%T", args), nil
 	}

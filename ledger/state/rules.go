@@ -108,10 +108,10 @@ func compile(p *ledger.Propose, facts Facts) (*reason.Error, error) {
 }
 
 // setRule enacts a change that was checked; the caller has made the registry this layer's own.
-func (f *folder) setRule(a *ledger.RuleChange, at uint64) {
+func (f *folder) setRule(a *ledger.RuleChange, by grant) {
 	from := f.head.Height + 1
 	f.st.registry.book.set(a.Scope(), ruleFrom{from: from, text: a.Text, digest: ledger.TextHash(a.Text)})
-	f.st.put(ledger.RecordRule, ledger.RuleKey(a.Scope(), from), ledger.RuleRecord{Text: a.Text, Leaf: at})
+	f.st.put(ledger.RecordRule, ledger.RuleKey(a.Scope(), from), ledger.RuleRecord{Text: a.Text, Leaf: by.leaf, Decision: by.decision})
 }
 
 // loadRules reads the newest text of each scope, which is found first. What a block that is not final replaced is not in the store, so
