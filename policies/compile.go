@@ -118,7 +118,15 @@ func (p *Program) Judge(c *ledger.Candidate) ledger.RuleVerdict {
 	return v
 }
 
-// judge also says what it took.
+// Cost is what a judgement took, in the units of MaxWork and MaxSize.
+type Cost struct{ Work, Size int }
+
+// Measure judges, and says what it took.
+func (p *Program) Measure(c *ledger.Candidate) (ledger.RuleVerdict, Cost) {
+	v, m := p.judge(c)
+	return v, Cost{m.work, m.size}
+}
+
 func (p *Program) judge(c *ledger.Candidate) (ledger.RuleVerdict, *meter) {
 	m := &meter{}
 	v, err := run(m, func(t *starlark.Thread) (starlark.Value, error) {

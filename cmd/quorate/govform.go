@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -34,9 +32,10 @@ type former struct {
 // forms are the operations that members vote on, by their names in a proposal file.
 func (f *former) forms() map[string]func(position uint16, raw []byte) ([]byte, error) {
 	return map[string]func(uint16, []byte) ([]byte, error){
-		"organisation": f.organisation,
-		"namespace":    f.namespace,
-		"rules":        f.rules,
+		"organisation":   f.organisation,
+		"namespace":      f.namespace,
+		"rules":          f.rules,
+		"admission-rule": f.rule,
 	}
 }
 
@@ -94,10 +93,15 @@ func (f *former) organisation(position uint16, raw []byte) ([]byte, error) {
 }
 
 func (f *former) public(path string) ([]byte, error) {
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(f.dir, path)
+	return readPublic(f.path(path))
+}
+
+// path is a path of the file.
+func (f *former) path(path string) string {
+	if filepath.IsAbs(path) {
+		return path
 	}
-	return readPublic(path)
+	return filepath.Join(f.dir, path)
 }
 
 // namespaceTypes are the types of namespaces by name.
@@ -130,24 +134,10 @@ func (f *former) namespace(_ uint16, raw []byte) ([]byte, error) {
 
 // owner finds an organisation: by id, among those the proposal makes, or on the log, proved.
 func (f *former) owner(name string) (ledger.OrgID, error) {
-	if id, err := hex.DecodeString(name); err == nil && len(id) == len(ledger.OrgID{}) {
-		return ledger.OrgID(id), nil
-	}
 	if id, ok := f.made[name]; ok {
 		return id, nil
 	}
-	o, err := f.client.Organisation(f.ctx, name)
-	if errors.Is(err, ledger.ErrNotFound) {
-		return ledger.OrgID{}, usage{fmt.Errorf("there is no organisation %q", name)}
-	}
-	if err != nil {
-		return ledger.OrgID{}, err
-	}
-	id, err := hex.DecodeString(o.ID)
-	if err != nil || len(id) != len(ledger.OrgID{}) {
-		return ledger.OrgID{}, fmt.Errorf("organisation %q has the id %q", name, o.ID)
-	}
-	return ledger.OrgID(id), nil
+	return findOrganisation(f.ctx, f.client, name)
 }
 
 func (f *former) rules(_ uint16, raw []byte) ([]byte, error) {
@@ -166,6 +156,49 @@ func (f *former) rules(_ uint16, raw []byte) ([]byte, error) {
 		return nil, err
 	}
 	return ledger.EncodeBody(ledger.OpRules, ledger.Rules{Version: form.Version, Hold: hold}), nil
+}
+
+// rule makes a change of the members' own rules. It replaces what is in force for the same certificates now.
+func (f *former) rule(_ uint16, raw []byte) ([]byte, error) {
+	var form struct {
+		Profile      string `json:"profile,omitempty"`      // absent: every profile
+		Organisation string `json:"organisation,omitempty"` // short name or id; absent: every organisation
+		File         string `json:"file,omitempty"`         // the rule's text; absent: the rule is removed
+	}
+	if err := strictJSON(raw, &form); err != nil {
+		return nil, usage{err}
+	}
+	a := ledger.RuleChange{}
+	if form.File != "" {
+		file, err := readRule(f.path(form.File))
+		if err != nil {
+			return nil, err
+		}
+		a.Text = file.text
+	}
+	scope, err := (&scopeFlags{profile: form.Profile}).scope(f.ctx, f.client)
+	if err != nil {
+		return nil, err
+	}
+	if a.Profile = scope.Profile; form.Organisation != "" {
+		if scope.Organisation, err = f.owner(form.Organisation); err != nil {
+			return nil, err
+		}
+		a.Organisation = &scope.Organisation
+	}
+	history, err := f.client.Rules(f.ctx, scope)
+	if err != nil {
+		return nil, err
+	}
+	now, ruled := newest(history, scope)
+	switch {
+	case ruled:
+		digest := ledger.TextHash(now.Text)
+		a.Replaces = &digest
+	case a.Text == "":
+		return nil, usage{fmt.Errorf("there is no rule to remove for %s", scopeName(scope))}
+	}
+	return ledger.EncodeBody(ledger.OpRule, a), nil
 }
 
 // knownRules refuses what this build could not go on with: a member whose node does not know the rules in force stops.

@@ -72,6 +72,9 @@ func (g *governed) show(w io.Writer, p *api.ProposalPage) {
 	}
 	for _, o := range x.Operations {
 		fmt.Fprintf(w, "operation %s\n", describeOperation(o))
+		if o.Rule != nil {
+			fmt.Fprint(w, ruleChange(g.cmd.Context(), g.client, o.Rule))
+		}
 	}
 	for _, v := range p.Votes {
 		fmt.Fprintf(w, "vote      %s: %s, leaf %d\n", g.members(v.Vote.Members), v.Vote.Choice, v.Leaf)
@@ -111,6 +114,8 @@ func describeOperation(o api.Operation) string {
 	case o.Namespace != nil:
 		x := o.Namespace
 		return fmt.Sprintf("namespace %s %s of organisation %s, control: %s", x.Type, printable(x.Value), x.Owner, printable(x.Control))
+	case o.Rule != nil:
+		return describeRule(o.Rule)
 	case o.Rules != nil:
 		return fmt.Sprintf("rules version %d; what widens trust waits %s", o.Rules.Version, milliseconds(uint64(o.Rules.Hold)))
 	}
@@ -147,6 +152,9 @@ func (d *differ) proposal(p *api.Proposal) {
 			fmt.Fprintf(d.out, "- rules version %d; what widens trust waits %s\n", d.channel.Rules, milliseconds(uint64(d.channel.Hold)))
 		}
 		fmt.Fprintf(d.out, "+ %s\n", describeOperation(o))
+		if o.Rule != nil {
+			fmt.Fprint(d.out, ruleChange(d.ctx, d.client, o.Rule))
+		}
 	}
 }
 

@@ -12,6 +12,7 @@ type Registered struct {
 	Namespace    *Namespace    `json:"namespace,omitempty"`
 	LineKey      *LineKey      `json:"line_key,omitempty"`
 	Rules        *Rules        `json:"rules,omitempty"`
+	Rule         *Rule         `json:"admission_rule,omitempty"`
 }
 
 // Organisation is a registered organisation.
@@ -52,6 +53,14 @@ type Rules struct {
 	Hold    ledger.Millis `json:"hold_ms"` // that what widens trust waits at least
 }
 
+// Rule is an admission rule of the members' own: docs/rules.md.
+type Rule struct {
+	Profile      uint64 `json:"profile,omitempty"`      // absent: every profile
+	Organisation string `json:"organisation,omitempty"` // id; absent: every organisation
+	Text         string `json:"text"`                   // empty: the rule is removed
+	Replaces     string `json:"replaces,omitempty"`     // SHA-256 of the text that it replaces; absent: there was none
+}
+
 // describeRegistration says what an operation registers under an id, and what the operation is called.
 func describeRegistration(args any, id ledger.OrgID) (kind string, r Registered) {
 	switch a := args.(type) {
@@ -69,6 +78,14 @@ func describeRegistration(args any, id ledger.OrgID) (kind string, r Registered)
 		}
 	case *ledger.Rules:
 		kind, r.Rules = "rules", &Rules{a.Version, a.Hold}
+	case *ledger.RuleChange:
+		kind, r.Rule = "admission-rule", &Rule{Profile: a.Profile, Text: a.Text}
+		if a.Organisation != nil {
+			r.Rule.Organisation = a.Organisation.String()
+		}
+		if a.Replaces != nil {
+			r.Rule.Replaces = hex.EncodeToString(a.Replaces[:])
+		}
 	}
 	return kind, r
 }

@@ -181,22 +181,9 @@ func (c *Client) organisation(ctx context.Context, name string) (*api.Organisati
 }
 
 func (c *Client) proveOrganisation(ctx context.Context, id, name string, leaf, decision uint64) (*api.Organisation, error) {
-	event, err := c.event(ctx, leaf)
+	registered, err := c.granted(ctx, leaf, decision)
 	if err != nil {
 		return nil, err
-	}
-	registered := []api.Registered{event.Registered}
-	if event.Proposal != nil {
-		for _, o := range event.Proposal.Operations {
-			registered = append(registered, o.Registered)
-		}
-		v, err := c.event(ctx, decision)
-		if err != nil {
-			return nil, err
-		}
-		if v.Vote == nil || v.Vote.Proposal != leaf || v.Vote.Digest != event.Proposal.Digest || v.Vote.Decision != ledger.Approved.String() {
-			return nil, untrusted("leaf %d does not approve the proposal of leaf %d", decision, leaf)
-		}
 	}
 	for _, r := range registered {
 		if o := r.Organisation; o != nil && o.ID == id && o.Name == name {
@@ -204,6 +191,29 @@ func (c *Client) proveOrganisation(ctx context.Context, id, name string, leaf, d
 		}
 	}
 	return nil, untrusted("leaf %d registers no organisation %q", leaf, name)
+}
+
+// granted proves what a leaf registers: of its own, or as a proposal that the vote in the leaf decision approved.
+func (c *Client) granted(ctx context.Context, leaf, decision uint64) ([]api.Registered, error) {
+	event, err := c.event(ctx, leaf)
+	if err != nil {
+		return nil, err
+	}
+	if event.Proposal == nil {
+		return []api.Registered{event.Registered}, nil
+	}
+	v, err := c.event(ctx, decision)
+	if err != nil {
+		return nil, err
+	}
+	if v.Vote == nil || v.Vote.Proposal != leaf || v.Vote.Digest != event.Proposal.Digest || v.Vote.Decision != ledger.Approved.String() {
+		return nil, untrusted("leaf %d does not approve the proposal of leaf %d", decision, leaf)
+	}
+	var out []api.Registered
+	for _, o := range event.Proposal.Operations {
+		out = append(out, o.Registered)
+	}
+	return out, nil
 }
 
 // event fetches a leaf, proves it, and says what it says.

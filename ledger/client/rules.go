@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/quorate-pki/quorate/ledger"
-	"github.com/quorate-pki/quorate/verify"
 )
 
 // RuleText is the text of a scope from a height on: proved by the proposal that has it and by the vote that approved that. That no other came
@@ -48,49 +47,20 @@ func (c *Client) rules(ctx context.Context, scopes []ledger.RuleScope) (out []Ru
 
 // approved proves that a text was proposed for a scope, and that the members approved it.
 func (c *Client) approved(ctx context.Context, r RuleText) error {
-	proposal, err := c.operationAt(ctx, r.Leaf)
+	registered, err := c.granted(ctx, r.Leaf, r.Decision)
 	if err != nil {
 		return err
 	}
-	decision, err := c.operationAt(ctx, r.Decision)
-	if err != nil {
-		return err
+	organisation := ""
+	if !r.Scope.Organisation.IsZero() {
+		organisation = r.Scope.Organisation.String()
 	}
-	_, args, err := ledger.ParseBody(decision.Body)
-	v, ok := args.(*ledger.Vote)
-	if err != nil || !ok || v.Proposal != r.Leaf || v.Digest != ledger.Sum(proposal.Body) || decision.Effects.Decision != ledger.Approved {
-		return untrusted("leaf %d does not approve the proposal of leaf %d", r.Decision, r.Leaf)
-	}
-	_, args, err = ledger.ParseBody(proposal.Body)
-	p, ok := args.(*ledger.Propose)
-	if err != nil || !ok {
-		return untrusted("leaf %d is no proposal", r.Leaf)
-	}
-	for _, raw := range p.Bodies {
-		if _, args, err := ledger.ParseBody(raw); err == nil {
-			if a, ok := args.(*ledger.RuleChange); ok && a.Scope() == r.Scope && a.Text == r.Text {
-				return nil
-			}
+	for _, x := range registered {
+		if a := x.Rule; a != nil && a.Profile == r.Scope.Profile && a.Organisation == organisation && a.Text == r.Text {
+			return nil
 		}
 	}
 	return untrusted("leaf %d does not propose this rule", r.Leaf)
-}
-
-// operationAt fetches the leaf of an operation and proves it.
-func (c *Client) operationAt(ctx context.Context, leaf uint64) (*ledger.OpLeaf, error) {
-	receipt, err := c.Receipt(ctx, leaf)
-	if err != nil {
-		return nil, err
-	}
-	proof, _, entry, err := verify.Entry(c.cfg.Policy, receipt, nil)
-	if err != nil {
-		return nil, err
-	}
-	e, err := ledger.ParseEntry(entry)
-	if err != nil || e.Op == nil || proof.Index != leaf {
-		return nil, untrusted("leaf %d is no operation", leaf)
-	}
-	return e.Op, nil
 }
 
 // Vouching is what a line key's publications draw on, as registered now; told.
