@@ -31,6 +31,7 @@ var hostile = []struct {
 	{"doubling without a loop", body("s = \"a\"\n" + strings.Repeat("s += s\n", 1000) + "return True"), reason.RuleSizeLimit},
 	{"squaring a number", body("n = 3\nfor a in c.dns_names:\n    n *= n\nreturn True"), reason.RuleFailed},
 	{"loops in loops", body("n = 0\nfor a in c.dns_names:\n    for b in c.dns_names:\n        for d in c.dns_names:\n            n += 1\nreturn True"), reason.RuleWorkLimit},
+	{"loops that do nothing", body("for a in c.dns_names:\n    for b in c.dns_names:\n        for d in c.dns_names:\n            pass\nreturn True"), reason.RuleWorkLimit},
 	{"comprehensions in comprehensions", body("return len([1 for a in c.dns_names for b in c.dns_names for d in c.dns_names]) > 0"), reason.RuleWorkLimit},
 	{"nested comprehensions", body("return len([[[1 for a in c.dns_names] for b in c.dns_names] for d in c.dns_names]) > 0"), reason.RuleWorkLimit},
 	{"a comprehension over nothing that loops", body("return len([1 for a in c.dns_names for b in c.dns_names if False for d in [1]]) == 0"), reason.RuleWorkLimit},
