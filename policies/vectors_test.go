@@ -75,6 +75,8 @@ func corpus() []string {
 		body("return \",\".join(sorted(c.subject.keys() + c.subject.values()))"),
 		body("return str(max([c.key_bits, len(c.serial)])) + str(min([1, 2])) + str(c.not_after - c.not_before - DAY)"),
 		body("return True if all([within(n, \"acme-cells.example\") for n in c.dns_names]) and any([c.never_expires, c.time > 0]) else c.kind"),
+		body("return r\"a\\d\" + \"\\x41\\u00e4\\\"\" + '''q''' + str(0x10 + 0o17 + 0b11) + \"\\101\" # a comment\n# another\nreturn True"),
+		body("return (\n    \"a\"\n    + \"b\"\n) if [\n    1,\n    2,\n][-1] == 2 and not (1, )[0] != 1 else \"c\"; pass"),
 		body("return c.serial.lower().removeprefix(\"0\").removesuffix(\"f\") + str(c.serial.count(\"f\")) + c.serial.split(\"1\")[0]"),
 		body("return c.subject.get(\"O\", \"none\") if c.subject.get(\"OU\") == None and \"O\" in c.subject and c.serial.isdigit() != c.serial.startswith([\"0\"]) else c.subject[\"O\"]"),
 	}
