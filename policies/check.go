@@ -240,13 +240,18 @@ func (c *checker) branches(s *syntax.IfStmt) error {
 	}
 }
 
-// assign turns x += y into x = x + y: values do not change, so that this is what it means.
+// assign turns x += y into x = x + y. Of lists, Starlark changes x itself, and whatever else has the same list sees it: that is refused
+// when it runs, as a change of a value.
 func (c *checker) assign(s *syntax.AssignStmt) error {
 	if s.Op == syntax.EQ {
 		return c.expr(&s.RHS)
 	}
 	name, ok := s.LHS.(*syntax.Ident)
-	op, known := map[syntax.Token]syntax.Token{syntax.PLUS_EQ: syntax.PLUS, syntax.MINUS_EQ: syntax.MINUS, syntax.STAR_EQ: syntax.STAR,
+	if ok && s.Op == syntax.PLUS_EQ {
+		s.Op, s.RHS = syntax.EQ, call("+=", s.OpPos, &syntax.Ident{NamePos: name.NamePos, Name: name.Name}, s.RHS)
+		return c.arguments(s.RHS)
+	}
+	op, known := map[syntax.Token]syntax.Token{syntax.MINUS_EQ: syntax.MINUS, syntax.STAR_EQ: syntax.STAR,
 		syntax.SLASHSLASH_EQ: syntax.SLASHSLASH, syntax.PERCENT_EQ: syntax.PERCENT}[s.Op]
 	if !ok || !known {
 		return at(s.OpPos, "rules have no operator %s", s.Op)

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
 
 	"github.com/quorate-pki/quorate/internal/reason"
 	"github.com/quorate-pki/quorate/ledger"
@@ -36,9 +37,9 @@ func compile(t testing.TB, text string) *Program {
 	return p
 }
 
-// TestExpressions evaluates what rules may contain. Each is true.
-func TestExpressions(t *testing.T) {
-	for _, e := range []string{
+// expressions are of everything that rules may contain. Each is true.
+func expressions() []string {
+	return []string{
 		`1 + 2 * 3 == 7 and 7 // 2 == 3 and -7 // 2 == -4 and -7 % 3 == 2 and 7 % -3 == -2 and 1 - 2 == -1`,
 		`9223372036854775807 + 0 == 9223372036854775807 and -9223372036854775807 - 1 < 0`,
 		`-3037000500 * 3037000499 < 0 and -(-5) == 5 and 0 * -5 == 0`,
@@ -54,7 +55,7 @@ func TestExpressions(t *testing.T) {
 		`any([False, True]) and not any([]) and all([]) and not all([1, 0])`,
 		`min([3, 1, 2]) == 1 and max(["a", "b"]) == "b" and sorted(["b", "a"]) == ["a", "b"]`,
 		`str(-12) == "-12" and str("a") == "a"`,
-		`"abc".startswith("ab") and "abc".endswith("bc") and "abc".endswith(("x", "c")) and not "abc".startswith(["b"])`,
+		`"abc".startswith("ab") and "abc".endswith("bc") and "abc".endswith(("x", "c")) and not "abc".startswith(("b",))`,
 		`"abc".removeprefix("a") == "bc" and "abc".removesuffix("c") == "ab" and "abcb".find("b") == 1 and "abcb".count("b") == 2 and "a".find("z") == -1`,
 		`"a.b".split(".") == ["a", "b"] and ".".join(["a", "b"]) == "a.b" and "".join([]) == ""`,
 		`"aÄZ".lower() == "aÄz" and "aäz".upper() == "AäZ" and "012".isdigit() and not "".isdigit() and not "1x".isdigit()`,
@@ -64,9 +65,31 @@ func TestExpressions(t *testing.T) {
 		`(1 if True else 2) == 1 and (1, 2) == (1, 2) and (1, 2) != (1, 3) and "a" < "b" and 2 >= 2 and not (3 < 2)`,
 		`{"a": ["x", "y"]}["a"][1] == "y"`,
 		`DAY == 24 * 60 * 60 * 1000`,
-	} {
+	}
+}
+
+// TestExpressions evaluates them as rules.
+func TestExpressions(t *testing.T) {
+	for _, e := range expressions() {
 		if v := compile(t, body("return "+e)).Judge(cell()); v.Code != reason.Accepted {
 			t.Errorf("%s: %s %s", e, v.Code, v.Text)
+		}
+	}
+}
+
+// TestSameAsStarlark evaluates them as plain Starlark, with the library's own operators and methods: rules mean what Starlark means.
+func TestSameAsStarlark(t *testing.T) {
+	c := newChecker()
+	env := starlark.StringDict{"c": &candidate{facts: cell()}, "DAY": constants()["DAY"], "within": c.ours["within"].builtin()}
+	thread := &starlark.Thread{}
+	thread.SetLocal(meterKey, &meter{})
+	for _, e := range expressions() {
+		if strings.Contains(e, `"aÄZ".lower()`) {
+			continue // upper and lower of ASCII only, on purpose
+		}
+		v, err := starlark.EvalOptions(&syntax.FileOptions{}, thread, "expression", e, env)
+		if err != nil || v != starlark.True {
+			t.Errorf("%s: %v %v", e, v, err)
 		}
 	}
 }
@@ -214,6 +237,7 @@ func TestFailures(t *testing.T) {
 		{`return [1] * 1000000000`, reason.RuleFailed, "a list where a whole number is needed"},
 		{`return "%s" % "a"`, reason.RuleFailed, "a string where a whole number is needed"},
 		{`return "a" + 1`, reason.RuleFailed, "a int where a string is needed"},
+		{"x = [1]\nx += [2]\nreturn True", reason.RuleFailed, "lists do not change"},
 		{`return "a" < 1`, reason.RuleFailed, "not implemented"},
 		{`return [1] < [2]`, reason.RuleFailed, "have no order"},
 		{`return c.serial.serial`, reason.RuleFailed, "no .serial field"},

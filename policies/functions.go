@@ -43,6 +43,7 @@ func ours() []function {
 		{"#", 1, 1, toll},
 		{"item", 1, 1, item},
 		{"+", 2, 2, add},
+		{"+=", 2, 2, addTo},
 		{"-", 2, 2, arithmetic('-')},
 		{"*", 2, 2, arithmetic('*')},
 		{"//", 2, 2, arithmetic('/')},
@@ -189,6 +190,14 @@ func add(m *meter, args starlark.Tuple) (starlark.Value, error) {
 		return append(starlark.Tuple(x), y...), nil
 	}
 	return starlark.NewList(append(x, y...)), nil
+}
+
+// addTo is + of what Starlark would not change in place.
+func addTo(m *meter, args starlark.Tuple) (starlark.Value, error) {
+	if _, ok := args[0].(*starlark.List); ok {
+		return nil, fmt.Errorf("lists do not change; x = x + y makes a new one")
+	}
+	return add(m, args)
 }
 
 func plus(args starlark.Tuple) (starlark.Value, error) { return arithmetic('+')(nil, args) }

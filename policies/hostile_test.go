@@ -26,7 +26,7 @@ var hostile = []struct {
 	code reason.Code
 }{
 	{"doubling a string", body("s = \"a\"\nfor a in c.dns_names:\n    s += s\nreturn True"), reason.RuleSizeLimit},
-	{"doubling a list", body("s = [1]\nfor a in c.dns_names:\n    s += s\nreturn True"), reason.RuleWorkLimit},
+	{"doubling a list", body("s = [1]\nfor a in c.dns_names:\n    s = s + s\nreturn True"), reason.RuleWorkLimit},
 	{"doubling a tuple", body("s = (1,)\nfor a in c.dns_names:\n    s += s\nreturn True"), reason.RuleWorkLimit},
 	{"doubling without a loop", body("s = \"a\"\n" + strings.Repeat("s += s\n", 1000) + "return True"), reason.RuleSizeLimit},
 	{"squaring a number", body("n = 3\nfor a in c.dns_names:\n    n *= n\nreturn True"), reason.RuleFailed},
@@ -47,10 +47,10 @@ var hostile = []struct {
 	{"comparing strings", body("s = \",\".join(c.dns_names)\nt = s + \"x\"\nfor a in c.dns_names:\n    if t < s or s > t:\n        return \"x\"\nreturn True"), reason.RuleWorkLimit},
 	{"long keys", body("s = \",\".join(c.dns_names)\nfor a in c.dns_names:\n    for b in c.dns_names:\n        if c.subject.get(s) != None or s in c.subject:\n            return \"x\"\nreturn True"), reason.RuleWorkLimit},
 	{"all and any", body("for a in c.dns_names:\n    for b in c.dns_names:\n        if not all(c.dns_names):\n            return \"x\"\nreturn True"), reason.RuleWorkLimit},
-	{"prefixes of a list", body("s = c.serial\nfor a in c.dns_names:\n    if s.startswith(c.dns_names):\n        return \"x\"\nreturn True"), reason.RuleWorkLimit},
+	{"prefixes of a tuple", "P = (" + strings.Repeat("\"x\",", 500) + ")\n" + body("s = c.serial\nfor a in c.dns_names:\n    if s.startswith(P):\n        return \"x\"\nreturn True"), reason.RuleWorkLimit},
 	{"entries of a dict", body("for a in c.dns_names:\n    for b in c.dns_names:\n        x = c.subject.items()\nreturn True"), reason.RuleSizeLimit},
 	{"greatest", body("for a in c.dns_names:\n    x = max(c.dns_names)\nreturn True"), reason.RuleWorkLimit},
-	{"list of lists that share", "X = [" + strings.Repeat("(1,1,1,1,1,1,1,1),", 100) + "]\n" + body("x = X\nfor a in c.dns_names:\n    x += X\nreturn True"), reason.RuleWorkLimit},
+	{"list of lists that share", "X = [" + strings.Repeat("(1,1,1,1,1,1,1,1),", 100) + "]\n" + body("x = X\nfor a in c.dns_names:\n    x = x + X\nreturn True"), reason.RuleWorkLimit},
 }
 
 // callTwice is a text whose functions call the one before them twice: two to the power of n calls.

@@ -123,16 +123,15 @@ func two(m *meter, args starlark.Tuple) (x, y string, err error) {
 	return x, y, m.bytes(len(x) + len(y))
 }
 
-// affix is startswith and endswith, of a string or of any of a list.
+// affix is startswith and endswith, of a string or of any of a tuple.
 func affix(has func(s, affix string) bool) func(*meter, starlark.Tuple) (starlark.Value, error) {
 	return func(m *meter, args starlark.Tuple) (starlark.Value, error) {
-		l, err := list(args[1])
-		if err != nil {
-			x, y, err := two(m, args)
-			return starlark.Bool(err == nil && has(x, y)), err
+		any, ok := args[1].(starlark.Tuple)
+		if !ok {
+			any = args[1:]
 		}
-		for i := range l.Len() {
-			x, y, err := two(m, starlark.Tuple{args[0], l.Index(i)})
+		for _, v := range any {
+			x, y, err := two(m, starlark.Tuple{args[0], v})
 			if err != nil || has(x, y) {
 				return starlark.Bool(err == nil), err
 			}

@@ -143,7 +143,7 @@ func (h *history) governance() ([]byte, []string) {
 }
 
 func ruleTexts() []string {
-	return []string{admit(`return "odd" if c.device_serial.endswith(["1", "3", "5", "7", "9"]) else True`), admit(`return "two names" if len(c.dns_names) > 1 else True`),
+	return []string{admit(`return "odd" if c.device_serial.endswith(("1", "3", "5", "7", "9")) else True`), admit(`return "two names" if len(c.dns_names) > 1 else True`),
 		admit(`return {"ACME-1": True}[c.device_serial] if c.device_serial == "ACME-2" else True`), admit(`return True`)}
 }
 

@@ -218,7 +218,7 @@ func TestRuleThatFails(t *testing.T) {
 		`if c.device_serial == "ACME-2":`, `    return None`,
 		`x = "a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a".split(",")`,
 		`if c.device_serial == "ACME-3":`, `    return len([1 for a in x for b in x for d in x]) > 0`,
-		`if c.device_serial == "ACME-4":`, `    for a in x:`, `        x += x`,
+		`if c.device_serial == "ACME-4":`, `    for a in x:`, `        x = x + x`,
 		`s = "aaaa"`, `for a in x:`, `    s += s if c.device_serial == "ACME-5" else ""`,
 		`return True`), "")))
 	x.want("ACME-1", reason.RuleFailed)
