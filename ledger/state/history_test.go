@@ -123,9 +123,9 @@ func (h *history) governance() ([]byte, []string) {
 		}
 		p.Expires = ledger.MillisOf(h.now) + ledger.Millis(1+h.rng.IntN(40))*day/24
 		p.Hold = ledger.Millis(h.rng.IntN(3)) * day / 4
-		if h.rng.IntN(2) == 0 {
-			p.Bodies, p.Hold = [][]byte{h.rule()}, p.Hold*ledger.Millis(h.rng.IntN(2))
-		}
+		return ledger.EncodeBody(ledger.OpPropose, p), who
+	case n < 3:
+		p := h.proposal(byte(40+h.rng.IntN(40)), h.rule())
 		return ledger.EncodeBody(ledger.OpPropose, p), who
 	case n < 9 && len(h.proposals) > 0:
 		v := h.proposals[max(0, len(h.proposals)-1-h.rng.IntN(4))]
