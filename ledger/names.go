@@ -33,6 +33,8 @@ func (s Scope) String() string {
 		return "line-key"
 	case ScopeCA:
 		return "ca"
+	case ScopeOrganisation:
+		return "organisation"
 	}
 	return fmt.Sprintf("scope-%d", uint64(s))
 }

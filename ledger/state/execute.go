@@ -226,24 +226,37 @@ func (j *judge) operation(tx *ledger.Parsed, position int, body []byte, txLeaf, 
 	case *ledger.StatusChange:
 		no, err = j.statusChange(tx, a, &leaf.Effects)
 	default:
-		no, err = j.governed(tx, x, at, &leaf.Effects)
+		no, err = j.governed(tx, x, at, uint16(position), &leaf.Effects)
 	}
 	if no != nil || err != nil {
 		return nil, no, err
 	}
-	return leaf.Encode(), nil, j.fold.operation(leaf, x, at)
+	if err := j.fold.operation(leaf, x, at); err != nil {
+		return nil, nil, err
+	}
+	leaf.Effects.Cuts = j.fold.cuts
+	if _, vote := x.Args.(*ledger.Vote); vote && len(j.fold.cuts) > 0 {
+		leaf.Effects.Authority = ledger.ByQuorum
+	}
+	return leaf.Encode(), nil, nil
 }
 
-// exists refuses operations that the rule version in force does not have, as builds of that version did.
+// exists refuses operations, and forms of them, that the rule version in force does not have, as builds of that version did.
 func exists(x *Examined, rules uint64) *outcome {
-	if x.Op >= ledger.OpPropose && rules < ledger.Governed {
+	if rules >= ledger.Governed {
+		return nil
+	}
+	if x.Op >= ledger.OpPropose {
 		return refuse(reason.New(reason.UnknownOperation, "%d", x.Op))
+	}
+	if n, ok := x.Args.(*ledger.Namespace); ok && n.Newer() {
+		return refuse(reason.New(reason.BadBody, "a namespace of rule version %d", ledger.Governed))
 	}
 	return nil
 }
 
 // governed judges what members and organisations' admins decide.
-func (j *judge) governed(tx *ledger.Parsed, x *Examined, at uint64, e *ledger.Effects) (*outcome, error) {
+func (j *judge) governed(tx *ledger.Parsed, x *Examined, at uint64, position uint16, e *ledger.Effects) (*outcome, error) {
 	if j.fold.st.channel.Rules < ledger.Governed {
 		return refuse(reason.New(reason.NotGenesis, "")), nil
 	}
@@ -256,6 +269,14 @@ func (j *judge) governed(tx *ledger.Parsed, x *Examined, at uint64, e *ledger.Ef
 		return j.withdraw(tx, a, e)
 	case *ledger.LineKey:
 		return j.registerLine(tx, a, e)
+	case *ledger.Namespace:
+		return j.judgeDelegation(tx, a, position, e)
+	case *ledger.OrganisationChange:
+		return j.judgeAdmins(tx, a, e)
+	case *ledger.NamespaceChange:
+		return j.judgeTakeBack(tx, a, e)
+	case *ledger.CutOff:
+		return j.judgeCutOff(tx, a, e)
 	case *ledger.Consortium:
 		return refuse(reason.New(reason.NotGenesis, "")), nil
 	}
@@ -299,7 +320,7 @@ const maxSelfSigned = 16
 // signerKey finds the SPKI of an authenticated signer: a registered key, or the key of a published certificate
 // whose SPKI one of the operations carries. Nil: not authenticated.
 func (s *State) signerKey(tx *ledger.Parsed, id ledger.Hash) ([]byte, error) {
-	if k := s.registry.keys[id]; k != nil {
+	if k := s.registry.signer(id); k != nil {
 		return k.SPKI, nil
 	}
 	// A few operations only: a key that nobody registered must not have a thousand bodies read, or logged, before
