@@ -203,6 +203,18 @@ func (k *KeyRecord) CutOff(cuts func(target []byte) ([]Cut, error)) error {
 	return nil
 }
 
+// CutsOf reads the cut-offs of a line key or organisation, by its id. get reads the one record of a key, and false when there is none.
+func CutsOf(target []byte, get func(kind RecordKind, key []byte, into any) (bool, error)) ([]Cut, error) {
+	if len(target) == len(OrgID{}) {
+		var o OrgRecord
+		_, err := get(RecordOrg, target, &o)
+		return o.Cuts, err
+	}
+	var k RegisteredKey
+	_, err := get(RecordRegistry, target, &k)
+	return k.Cuts, err
+}
+
 // VouchedRun is consecutive leaves of one transaction that one line key vouched for.
 type VouchedRun struct {
 	_     struct{} `cbor:",toarray"`

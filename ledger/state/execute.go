@@ -347,17 +347,22 @@ func (s *State) signerKey(tx *ledger.Parsed, id ledger.Hash) ([]byte, error) {
 // Try says what the verdicts on a transaction would be in a block of this time. It changes nothing. A
 // *reason.Error is why the transaction would leave no leaf; another error is the store's.
 func Try(s *State, tx *ledger.Parsed, now ledger.Millis, facts Facts) ([]ledger.Verdict, error) {
-	verdicts, _, err := try(s, tx, now, facts)
+	verdicts, _, _, err := try(s, tx, now, facts)
 	return verdicts, err
 }
 
 // Revocations are the leaves that a transaction would revoke in a block of this time, in no order. Its errors are Try's.
 func Revocations(s *State, tx *ledger.Parsed, now ledger.Millis, facts Facts) ([]uint64, error) {
-	_, leaves, err := try(s, tx, now, facts)
+	_, leaves, after, err := try(s, tx, now, facts)
 	if err != nil {
 		return nil, err
 	}
 	var out []uint64
+	add := func(first, count uint64) {
+		for leaf := first; leaf < first+count; leaf++ {
+			out = append(out, leaf)
+		}
+	}
 	for _, raw := range leaves {
 		e, err := ledger.ParseEntry(raw)
 		if err != nil {
@@ -367,28 +372,39 @@ func Revocations(s *State, tx *ledger.Parsed, now ledger.Millis, facts Facts) ([
 			continue
 		}
 		for _, r := range e.Op.Effects.Runs {
-			for leaf := r.First; r.Status == ledger.Revoked && leaf < r.First+r.Count; leaf++ {
-				out = append(out, leaf)
+			if r.Status == ledger.Revoked {
+				add(r.First, r.Count)
+			}
+		}
+		for _, c := range e.Op.Effects.Cuts {
+			runs, err := after.cutRuns(&ledger.CutOff{Scope: c.Scope, Target: c.Target, From: c.From})
+			if err != nil {
+				return nil, err
+			}
+			for _, r := range runs {
+				add(r.First, r.Count)
 			}
 		}
 	}
 	return out, nil
 }
 
-func try(s *State, tx *ledger.Parsed, now ledger.Millis, facts Facts) ([]ledger.Verdict, [][]byte, error) {
+// try also gives the leaves of the operations, and the state after them.
+func try(s *State, tx *ledger.Parsed, now ledger.Millis, facts Facts) ([]ledger.Verdict, [][]byte, *State, error) {
 	no, err := CheckTransaction(s, tx, now, facts)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	if no != nil {
-		return nil, nil, no
+		return nil, nil, nil, no
 	}
 	c := s.channel
 	j := &judge{facts: facts, fold: newFolder(s.next(1)), header: &ledger.Header{Version: 1, Channel: c.Channel, Log: c.Log,
 		Height: c.Height + 1, View: c.View, Previous: c.Header, Time: now}}
 	j.fold.head = j.header
 	if err := j.fold.enactDue(); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	return j.operations(tx)
+	verdicts, leaves, err := j.operations(tx)
+	return verdicts, leaves, j.fold.st, err
 }
