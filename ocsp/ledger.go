@@ -125,7 +125,9 @@ func (s *LedgerSource) Status(ctx context.Context, id CertID) (Standing, error) 
 		return Standing{}, err
 	}
 	err = key.CutOff(func(target []byte) ([]ledger.Cut, error) {
-		return ledger.CutsOf(target, func(kind ledger.RecordKind, k []byte, into any) (bool, error) { return record(ctx, s.reader, kind, k, into) })
+		return ledger.CutsOf(target, func(kind ledger.RecordKind, k []byte, into any) (bool, error) {
+			return record(ctx, s.reader, kind, k, into)
+		})
 	})
 	if err != nil {
 		return Standing{}, err

@@ -37,7 +37,7 @@ type hold struct {
 const (
 	maxHolds      = 1 << 12
 	maxHeldLeaves = 1 << 16
-	maxLeavesEach = 1 << 14           // of one transaction; one that revokes more is pursued as any other, and shows when it is final
+	maxLeavesEach = 1 << 14         // of one transaction; one that revokes more is pursued as any other, and shows when it is final
 	holdAgain     = 2 * time.Second // between handing a held transaction to the orderer
 	staleAfter    = 6               // times Config.Withheld
 )
