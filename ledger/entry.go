@@ -87,6 +87,8 @@ type Effects struct {
 	Authority  Authority  `cbor:"14,keyasint,omitempty"` // of a status change, or of a line key's registration
 	Members    []uint64   `cbor:"15,keyasint,omitempty"` // members that propose or vote, by number
 	Decision   Decision   `cbor:"16,keyasint,omitempty"` // of a vote that decided
+
+	Cuts []CutEffect `cbor:"20,keyasint,omitempty"` // of a cut-off, and of a vote that decided on some: fold makes the same list
 }
 
 // BatchItem is a position in a batch. Reserved.
@@ -198,6 +200,8 @@ func (e *Entry) check() error {
 		return fmt.Errorf("%d verdicts", len(e.Tx.Codes))
 	case e.Op != nil && len(e.Op.Effects.Runs) > MaxRuns:
 		return fmt.Errorf("%d status runs", len(e.Op.Effects.Runs))
+	case e.Op != nil && len(e.Op.Effects.Cuts) > MaxProposalBodies:
+		return fmt.Errorf("%d cut-offs", len(e.Op.Effects.Cuts))
 	case e.Epoch != nil && len(e.Epoch.Leafless) > MaxLeafless:
 		return errors.New("too many transactions without a leaf")
 	}

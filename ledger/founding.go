@@ -28,9 +28,10 @@ type FoundingMember struct {
 
 // FoundingNamespace is a namespace and the name of its owner.
 type FoundingNamespace struct {
-	Owner string
-	Type  uint64
-	Value string
+	Owner     string
+	Type      uint64
+	Value     string
+	Delegable bool // since rule version 3
 }
 
 // FoundingLineKey is a line key; it gets all namespaces of its owner.
@@ -63,7 +64,7 @@ func Found(f Founding, governance []Signer, block ed25519.PrivateKey) ([]byte, e
 	owned := map[string][]OrgID{}
 	for i, n := range f.Namespaces {
 		owned[n.Owner] = append(owned[n.Owner], RecordID(seed, uint16(1+len(f.Organisations)+i)))
-		bodies = append(bodies, EncodeBody(OpNamespace, Namespace{Owner: orgs[n.Owner], Type: n.Type, Value: n.Value, Control: "founding"}))
+		bodies = append(bodies, EncodeBody(OpNamespace, Namespace{Owner: orgs[n.Owner], Type: n.Type, Value: n.Value, Control: "founding", Delegable: n.Delegable}))
 	}
 	for _, l := range f.LineKeys {
 		k := l.LineKey

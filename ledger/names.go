@@ -33,6 +33,8 @@ func (s Scope) String() string {
 		return "line-key"
 	case ScopeCA:
 		return "ca"
+	case ScopeOrganisation:
+		return "organisation"
 	}
 	return fmt.Sprintf("scope-%d", uint64(s))
 }
@@ -131,4 +133,27 @@ func RoleNames(roles uint64) []string {
 func RoleByName(name string) (uint64, bool) {
 	i := slices.Index(roleNames, name)
 	return 1 << max(i, 0), i >= 0
+}
+
+func (a NamespaceAction) String() string {
+	switch a {
+	case EndNamespace:
+		return "end"
+	case TransferNamespace:
+		return "transfer"
+	}
+	return fmt.Sprintf("action-%d", uint64(a))
+}
+
+// MethodName says how control of a namespace was checked.
+func MethodName(n uint64) string {
+	switch n {
+	case MethodDNS:
+		return "dns"
+	case MethodRegistry:
+		return "registry"
+	case MethodContract:
+		return "contract"
+	}
+	return fmt.Sprintf("method-%d", n)
 }

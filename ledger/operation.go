@@ -16,7 +16,7 @@ const (
 	OpStatus       Op = 2
 	OpConsortium   Op = 64 // genesis only
 	OpOrganisation Op = 65 // in genesis, and since rule version 3 within a proposal
-	OpNamespace    Op = 66 // in genesis, and since rule version 3 within a proposal
+	OpNamespace    Op = 66 // in genesis, and since rule version 3 within a proposal; a delegated one by its parent's owner
 	OpLineKey      Op = 67 // in genesis, and since rule version 3 by its organisation's admins
 	OpRule         Op = 76 // only within a proposal
 )
@@ -47,6 +47,8 @@ const (
 	ScopeBatch       Scope = 4
 	ScopeLineKey     Scope = 5
 	ScopeCA          Scope = 6
+	// ScopeOrganisation is of cut-offs alone.
+	ScopeOrganisation Scope = 7
 )
 
 // Reasons of RFC 5280 section 5.3.1.
@@ -79,7 +81,8 @@ type StatusChange struct {
 //
 //   - 1: profile small-cell; namespaces of device serials and DNS names.
 //   - 2: also namespaces of PLMNs and hardware types, and the profiles server, gateway, iot and nf (docs/profiles.md says since when each is there).
-//   - 3: also proposals and votes of the members; line keys by the organisations' admins; members' own admission rules (docs/rules.md).
+//   - 3: also proposals and votes of the members; line keys by the organisations' admins; members' own admission rules (docs/rules.md);
+//     changes of organisations and namespaces, delegation, cut-offs (change.go).
 const NewestRules uint64 = 3
 
 // Consortium opens genesis.
@@ -126,8 +129,19 @@ type Namespace struct {
 	Owner   OrgID  `cbor:"1,keyasint"`
 	Type    uint64 `cbor:"2,keyasint"`
 	Value   string `cbor:"3,keyasint"`           // at most 253 bytes
-	Control string `cbor:"4,keyasint,omitempty"` // how control was checked, for people
+	Control string `cbor:"4,keyasint,omitempty"` // how control was checked, for people; at most MaxControl bytes since rule version 3
+
+	// Since rule version 3; under older ones a body with any of them does not decode.
+	Parent    *OrgID    `cbor:"5,keyasint,omitempty"` // that it is delegated from
+	Delegable bool      `cbor:"6,keyasint,omitempty"` // its owner's admins may delegate parts of it
+	Evidence  *Evidence `cbor:"7,keyasint,omitempty"` // how control was checked
 }
+
+// MaxControl is the most bytes of a sentence on how control was checked.
+const MaxControl = 1024
+
+// Newer reports whether a namespace has a form that came with rule version 3.
+func (n *Namespace) Newer() bool { return n.Parent != nil || n.Delegable || n.Evidence != nil }
 
 // Range is a run of device serials: prefix followed by a decimal number from Low to High.
 type Range struct {
@@ -209,6 +223,12 @@ func ParseBody(raw []byte) (Op, any, error) {
 		args = new(Rules)
 	case OpRule:
 		args = new(RuleChange)
+	case OpOrganisationChange:
+		args = new(OrganisationChange)
+	case OpNamespaceChange:
+		args = new(NamespaceChange)
+	case OpCutOff:
+		args = new(CutOff)
 	default:
 		return w.Op, nil, reason.New(reason.UnknownOperation, "%d", w.Op)
 	}
@@ -237,6 +257,14 @@ func checkBody(args any) error {
 		if len(a.SPKI) > 2048 {
 			return fmt.Errorf("SPKI of %d bytes", len(a.SPKI))
 		}
+	case *Namespace:
+		return a.Evidence.check()
+	case *OrganisationChange:
+		return checkOrganisationChange(a)
+	case *NamespaceChange:
+		return checkNamespaceChange(a)
+	case *CutOff:
+		return checkCutOff(a)
 	case *Propose:
 		return checkPropose(a)
 	case *Vote:

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/quorate-pki/quorate/internal/reason"
 )
@@ -164,6 +165,9 @@ type OrgRecord struct {
 	Organisation
 	Leaf     uint64 `cbor:"20,keyasint"`           // of the grant: its own, or the proposal's
 	Decision uint64 `cbor:"21,keyasint,omitempty"` // of a proposal: leaf of the vote that decided
+
+	State OrgState `cbor:"22,keyasint,omitempty"`
+	Cuts  []Cut    `cbor:"23,keyasint,omitempty"` // oldest first
 }
 
 // NamespaceRecord is a namespace as granted.
@@ -171,6 +175,7 @@ type NamespaceRecord struct {
 	Namespace
 	Leaf     uint64 `cbor:"20,keyasint"` // as OrgRecord's
 	Decision uint64 `cbor:"21,keyasint,omitempty"`
+	Ended    uint64 `cbor:"22,keyasint,omitempty"` // leaf that ended it; 0: in force
 }
 
 // Roles of a registered key.
@@ -178,6 +183,7 @@ const (
 	KeyRoleLine       uint64 = 1
 	KeyRoleAdmin      uint64 = 2
 	KeyRoleGovernance uint64 = 3
+	KeyRoleRetired    uint64 = 4 // was an admin key: signs nothing any more, and is never registered again
 )
 
 // RegisteredKey is a key that may sign transactions.
@@ -189,6 +195,7 @@ type RegisteredKey struct {
 	Member   uint64   `cbor:"5,keyasint,omitempty"` // role governance: member number
 	Leaf     uint64   `cbor:"6,keyasint"`           // as OrgRecord's
 	Decision uint64   `cbor:"7,keyasint,omitempty"`
+	Cuts     []Cut    `cbor:"8,keyasint,omitempty"` // role line: oldest first
 }
 
 // Usage counts against quotas.
@@ -197,6 +204,16 @@ type Usage struct {
 	Published uint64 `cbor:"2,keyasint"` // that day
 	Suspended uint64 `cbor:"3,keyasint"` // that day
 	Total     uint64 `cbor:"4,keyasint"`
+
+	// What it vouched for since rule version 3, for cut-offs: the last run, and how many complete ones have a record (RunKey).
+	Runs  uint64 `cbor:"5,keyasint,omitempty"`
+	First uint64 `cbor:"6,keyasint,omitempty"`
+	Count uint64 `cbor:"7,keyasint,omitempty"`
+}
+
+// RunKey is the key of a VouchedRun: id of the line key || u64 number, from 0.
+func RunKey(voucher []byte, n uint64) []byte {
+	return binary.BigEndian.AppendUint64(slices.Clone(voucher), n)
 }
 
 // BlockRecord finds a block in the log.

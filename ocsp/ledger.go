@@ -124,6 +124,14 @@ func (s *LedgerSource) Status(ctx context.Context, id CertID) (Standing, error) 
 	if err != nil {
 		return Standing{}, err
 	}
+	err = key.CutOff(func(target []byte) ([]ledger.Cut, error) {
+		return ledger.CutsOf(target, func(kind ledger.RecordKind, k []byte, into any) (bool, error) {
+			return record(ctx, s.reader, kind, k, into)
+		})
+	})
+	if err != nil {
+		return Standing{}, err
+	}
 	for _, c := range key.Certificates {
 		if found && c.Leaf == at.Leaf {
 			return standing(c)

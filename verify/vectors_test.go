@@ -995,9 +995,99 @@ func (s *suite) causes() {
 	} {
 		s.causeEntry("cause, effects: "+name, x.want, opLeaf(change(nil), x.effects))
 	}
+	s.cutOffs(leaf, at)
 	s.causeEntry("cause: kind 1", bad, (&ledger.TxLeaf{Envelope: change(nil), Codes: []reason.Code{0}}).Encode())
 	s.causeEntry("cause: version 2", bad, slices.Concat([]byte{0x83, 2}, opLeaf(change(nil), revoked)[2:]))
 	s.causeEntry("cause: an entry of a byte more", bad, append(opLeaf(change(nil), revoked), 0))
+}
+
+// cutOffs spoils the cut-off behind a status: by an operation of its own, or by the vote that decided on it. at is its leaf.
+func (s *suite) cutOffs(leaf, at uint64) {
+	const bad = "bad-cause"
+	w := s.four
+	entry, err := ledger.ParseEntry(w.leaves[leaf])
+	must(w.t, err)
+	line, owner := entry.Op.Effects.Voucher[:], entry.Op.Effects.Owner[:]
+	other := bytes.Repeat([]byte{7}, 32)
+	cut := func(scope uint64, target []byte, from uint64) []any {
+		return []any{scope, target, from, uint64(9), uint64(1), uint64(1), make([]byte, 32)}
+	}
+	effects := func(cuts ...[]any) any {
+		return map[uint64]any{10: uint64(0), 13: uint64(3), 14: uint64(5), 20: cuts}
+	}
+	body := func(scope uint64, target []byte, from uint64) []byte {
+		return ledger.Encode([]any{uint64(73), map[uint64]any{1: scope, 2: target, 3: from, 4: uint64(9)}})
+	}
+	vote := ledger.Encode([]any{uint64(69), map[uint64]any{1: uint64(4), 2: uint64(1), 3: make([]byte, 32)}})
+	decided := func(cuts ...[]any) any {
+		return map[uint64]any{10: uint64(0), 13: uint64(3), 14: uint64(5), 15: []uint64{1, 2}, 16: uint64(1), 20: cuts}
+	}
+	good := body(5, line, leaf)
+	for name, x := range map[string]struct {
+		want    string
+		body    []byte
+		effects any
+	}{
+		"of the line key":                   {"revoked", good, effects(cut(5, line, leaf))},
+		"of the line key, from 0":           {"revoked", good, effects(cut(5, line, 0))},
+		"of the line key, by vote":          {"revoked", vote, decided(cut(5, line, leaf))},
+		"of the owner":                      {"revoked", body(7, owner, 0), effects(cut(7, owner, 0))},
+		"of the owner, by vote":             {"revoked", vote, decided(cut(7, owner, leaf))},
+		"of another, and of the line key":   {"revoked", vote, decided(cut(5, other, 0), cut(5, line, leaf))},
+		"of the line key later, and of it":  {"revoked", vote, decided(cut(5, line, leaf+1), cut(7, owner, leaf))},
+		"from the leaf after":               {bad, good, effects(cut(5, line, leaf+1))},
+		"from the cut-off on":               {bad, good, effects(cut(5, line, at))},
+		"of another line key":               {bad, body(5, other, leaf), effects(cut(5, other, leaf))},
+		"of another organisation":           {bad, body(7, other[:16], leaf), effects(cut(7, other[:16], leaf))},
+		"of a line key as an organisation":  {bad, good, effects(cut(7, line, leaf))},
+		"of an organisation as a line key":  {bad, good, effects(cut(5, owner, leaf))},
+		"of a CA":                           {bad, body(6, line, leaf), effects(cut(6, line, leaf))},
+		"of an unknown scope":               {bad, good, effects(cut(8, line, leaf))},
+		"of another, by vote":               {bad, vote, decided(cut(5, other, 0), cut(5, other, leaf))},
+		"that the effects do not say":       {bad, good, effects()},
+		"that has no effects":               {bad, good, map[uint64]any{10: uint64(0), 13: uint64(3)}},
+		"by a vote that decided nothing":    {bad, vote, map[uint64]any{10: uint64(0), 13: uint64(3), 15: []uint64{1}}},
+		"that says runs, too":               {"revoked", good, map[uint64]any{5: [][]uint64{{leaf, 1, 1}}, 10: uint64(0), 13: uint64(3), 20: [][]any{cut(5, line, leaf)}}},
+		"that says runs instead":            {bad, good, map[uint64]any{5: [][]uint64{{leaf, 1, 3}}, 10: uint64(0), 13: uint64(3)}},
+		"17 of them":                        {bad, good, effects(slices.Repeat([][]any{cut(5, line, leaf)}, 17)...)},
+		"of six items":                      {bad, good, effects(cut(5, line, leaf)[:6])},
+		"with a hash of 31 bytes":           {bad, good, effects(append(cut(5, line, leaf)[:6:6], make([]byte, 31)))},
+		"by a status change":                {bad, ledger.Encode([]any{uint64(2), map[uint64]any{1: uint64(1), 2: uint64(1), 3: make([]byte, 32), 4: leaf, 5: uint64(4)}}), effects(cut(5, line, leaf))},
+		"by operation 3, like a change":     {bad, ledger.Encode([]any{uint64(3), map[uint64]any{1: uint64(1), 2: uint64(1), 3: make([]byte, 32), 4: leaf, 5: uint64(4)}}), effects(cut(5, line, leaf))},
+		"by operation 70, like a vote":      {bad, ledger.Encode([]any{uint64(70), map[uint64]any{1: uint64(4), 2: uint64(1), 3: make([]byte, 32)}}), decided(cut(5, line, leaf))},
+		"by no member":                      {bad, vote, map[uint64]any{10: uint64(0), 13: uint64(3), 15: []uint64{}, 20: [][]any{cut(5, line, leaf)}}},
+		"by a decision 0":                   {bad, vote, map[uint64]any{10: uint64(0), 13: uint64(3), 16: uint64(0), 20: [][]any{cut(5, line, leaf)}}},
+		"an empty list":                     {bad, ledger.Encode([]any{uint64(2), map[uint64]any{1: uint64(1), 2: uint64(1), 3: make([]byte, 32), 4: leaf, 5: uint64(4)}}), map[uint64]any{5: [][]uint64{{leaf, 1, 3}}, 10: uint64(0), 13: uint64(3), 20: [][]any{}}},
+		"by a publication":                  {bad, ledgertest.Publish([]byte{1}), effects(cut(5, line, leaf))},
+		"by operation 74":                   {bad, slices.Concat([]byte{0x82, 0x18, 74}, good[3:]), effects(cut(5, line, leaf))},
+		"body: another target":              {"revoked", body(5, other, leaf), effects(cut(5, line, leaf))},
+		"body: scope 4":                     {bad, body(4, line, leaf), effects(cut(5, line, leaf))},
+		"body: scope 8":                     {bad, body(8, line, leaf), effects(cut(5, line, leaf))},
+		"body: a line key of 16 bytes":      {bad, body(5, owner, leaf), effects(cut(5, line, leaf))},
+		"body: an organisation of 32 bytes": {bad, body(7, line, leaf), effects(cut(5, line, leaf))},
+		"body: unknown key":                 {bad, ledger.Encode([]any{uint64(73), map[uint64]any{1: uint64(5), 2: line, 3: leaf, 4: uint64(9), 5: uint64(1)}}), effects(cut(5, line, leaf))},
+		"body: no reason":                   {bad, ledger.Encode([]any{uint64(73), map[uint64]any{1: uint64(5), 2: line, 3: leaf}}), effects(cut(5, line, leaf))},
+		"body: choice 0":                    {bad, ledger.Encode([]any{uint64(69), map[uint64]any{1: uint64(4), 2: uint64(0), 3: make([]byte, 32)}}), decided(cut(5, line, leaf))},
+		"body: choice 4":                    {bad, ledger.Encode([]any{uint64(69), map[uint64]any{1: uint64(4), 2: uint64(4), 3: make([]byte, 32)}}), decided(cut(5, line, leaf))},
+		"body: a digest of 31 bytes":        {bad, ledger.Encode([]any{uint64(69), map[uint64]any{1: uint64(4), 2: uint64(1), 3: make([]byte, 31)}}), decided(cut(5, line, leaf))},
+	} {
+		s.causeEntry("cause, cut-off "+name, x.want, opLeaf(x.body, x.effects))
+	}
+	for _, set := range []ledger.Status{ledger.Good, ledger.Suspended} {
+		end := w.size() - 1
+		cs := slices.Clone(w.chunks[end])
+		cs[0].Set(leaf, set)
+		last, err := ledger.ParseEntry(w.leaves[end])
+		must(w.t, err)
+		last.Epoch.StatusRoot = chunkTree(cs).Root()
+		otherWorld := w.with(map[uint64][]byte{end: last.Epoch.Encode(), at: opLeaf(good, effects(cut(5, line, leaf)))})
+		otherWorld.chunks = map[uint64][]ledger.Chunk{end: cs}
+		s.add("cause: a cut-off, the chunk says "+set.String(), "cause-status-mismatch", func(v *vector) {
+			v.Cert = w.certs["ACME-K"]
+			v.Receipt = otherWorld.receiptOf(leaf, w.size(), v.Cert).file()
+			v.Status = otherWorld.statusOf(leaf, w.size(), at).file()
+		})
+	}
 }
 
 // verdicts spoils times and certificates.

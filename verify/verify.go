@@ -36,8 +36,11 @@ type Standing struct {
 	AsOf   time.Time           // freshness: the (f+1)-th latest cosignature time
 	Cause  *ledger.StatusCause // entry that changed the status; nil when nothing ever did, and in a snapshot, which has no causes
 	Change *ledger.StatusChange
-	Since  time.Time // block time of the change
+	Cut    *ledger.CutEffect // instead of Change: a cut-off. That it is of who vouched, the receipt proves: see Vouched
+	Since  time.Time         // block time of the change
 	By     ledger.Authority
+
+	cuts []ledger.CutEffect // all that the cause brought
 }
 
 // Entry verifies a receipt of any entry and returns the entry's bytes. der is the certificate for publications,
@@ -176,7 +179,7 @@ func (s *Standing) cause(c *ledger.StatusCause, v *tlog.Verified) error {
 	}
 	change, ok := arguments(entry.Op).(*ledger.StatusChange)
 	if !ok {
-		return reason.New(reason.BadCause, "leaf %d is no status change", c.Index)
+		return s.cut(c, entry.Op)
 	}
 	for _, r := range entry.Op.Effects.Runs {
 		if s.Leaf < r.First || s.Leaf-r.First >= r.Count {
@@ -189,6 +192,35 @@ func (s *Standing) cause(c *ledger.StatusCause, v *tlog.Verified) error {
 		return nil
 	}
 	return reason.New(reason.BadCause, "leaf %d does not touch leaf %d", c.Index, s.Leaf)
+}
+
+// cut takes a cut-off, or the vote that decided on it, for the cause of a revocation.
+func (s *Standing) cut(c *ledger.StatusCause, op *ledger.OpLeaf) error {
+	switch arguments(op).(type) {
+	case *ledger.CutOff, *ledger.Vote:
+	default:
+		return reason.New(reason.BadCause, "leaf %d changes no status", c.Index)
+	}
+	cut := op.Effects.CutSpanning(s.Leaf, c.Index)
+	if cut == nil {
+		return reason.New(reason.BadCause, "leaf %d does not touch leaf %d", c.Index, s.Leaf)
+	}
+	if s.Status != ledger.Revoked {
+		return reason.New(reason.CauseStatusMismatch, "leaf %d revokes, the chunk says %s", c.Index, s.Status)
+	}
+	s.Cause, s.Cut, s.cuts, s.Since, s.By = c, cut, op.Effects.Cuts, op.Effects.Time.Time(), op.Effects.Authority
+	return nil
+}
+
+// Reason is the reason of RFC 5280 section 5.3.1 that the cause gives; false when nothing is known of one.
+func (s *Standing) Reason() (uint64, bool) {
+	switch {
+	case s.Change != nil:
+		return s.Change.Reason, true
+	case s.Cut != nil:
+		return s.Cut.Reason, true
+	}
+	return 0, false
 }
 
 // unix converts a cosignature's seconds. Times beyond the year 9999 are not told apart: they are all in the future, and
@@ -212,10 +244,25 @@ func fresh(asOf, now time.Time, maxAge time.Duration) error {
 
 // when says since when a certificate does not stand; a snapshot says only that it does not.
 func (s *Standing) when() string {
-	if s.Change == nil {
+	if s.Cause == nil {
 		return "as of " + s.AsOf.Format(time.RFC3339)
 	}
 	return "since " + s.Since.Format(time.RFC3339)
+}
+
+// Vouched refuses a cut-off of somebody else than who vouched for a publication, or its owner, by what its receipt proves; of several that one
+// vote brought, it takes the right one. A leaf that is revoked is revoked all the same: only the cause is a wrong one.
+func (s *Standing) Vouched(e *ledger.Effects) error {
+	if s.Cut == nil {
+		return nil
+	}
+	for i := range s.cuts {
+		if s.cuts[i].Covers(s.Leaf, s.Cause.Index, e.Voucher, e.Owner) {
+			s.Cut = &s.cuts[i]
+			return nil
+		}
+	}
+	return reason.New(reason.BadCause, "leaf %d cuts off somebody else", s.Cause.Index)
 }
 
 // Verdict is the whole answer about a certificate: nil means published, not revoked or suspended as of a fresh
@@ -230,6 +277,9 @@ func Verdict(pub *Published, standing *Standing, der []byte, now time.Time, maxA
 	}
 	if standing.Leaf != pub.Leaf {
 		return reason.New(reason.ReceiptMismatch, "leaf %d and leaf %d", pub.Leaf, standing.Leaf)
+	}
+	if err := standing.Vouched(&pub.Effects); err != nil {
+		return err
 	}
 	switch standing.Status {
 	case ledger.Revoked: // for ever: its age does not matter

@@ -111,6 +111,14 @@ func explainPublication(w io.Writer, e *client.Explained) {
 		fmt.Fprintln(w, "changed      more often; these are the newest")
 	}
 	for _, c := range e.Changes {
+		for _, x := range c.CutOffs {
+			if x.Covers(c.Leaf, e.Publication.Leaf, p) {
+				fmt.Fprintf(w, "changed      leaf %d, %s: %s cut off by %s, from leaf %d on, reason %s\n", c.Leaf, x.Time.Format(time.RFC3339), x.Scope, x.By, x.From, x.Reason)
+			}
+		}
+		if c.Change == nil {
+			continue
+		}
 		fmt.Fprintf(w, "changed      leaf %d, %s: %s by %s, scope %s, reason %s\n", c.Leaf, c.Change.Time.Format(time.RFC3339), c.Change.Action, c.Change.By, c.Change.Scope, c.Change.Reason)
 	}
 	if e.Barred {

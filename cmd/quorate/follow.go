@@ -210,6 +210,12 @@ func eventLine(e api.Event) string {
 			}
 		}
 		return fmt.Sprintf("%s %s leaf %s  by %s, reason %s", head, c.Action, strings.Join(leaves, ","), c.By, c.Reason)
+	case len(e.CutOffs) > 0:
+		var cuts []string
+		for _, c := range e.CutOffs {
+			cuts = append(cuts, fmt.Sprintf("%s %s from leaf %d on, %d leaves, by %s, reason %s", c.Scope, c.Target, c.From, c.Leaves, c.By, c.Reason))
+		}
+		return fmt.Sprintf("%s cut off %s", head, strings.Join(cuts, "; "))
 	case e.Epoch != nil:
 		return fmt.Sprintf("%s height %d  %s", head, e.Epoch.Height, e.Epoch.Time.Format(time.RFC3339Nano))
 	}

@@ -87,8 +87,11 @@ func tell(w io.Writer, p *verify.Published) {
 
 func tellStanding(w io.Writer, s *verify.Standing) {
 	fmt.Fprintf(w, "status     %s as of %s\n", s.Status, s.AsOf.Format(time.RFC3339))
-	if s.Change != nil {
-		fmt.Fprintf(w, "changed    %s by %s, reason %s, proved by leaf %d\n", s.Since.Format(time.RFC3339), s.By, ledger.ReasonName(s.Change.Reason), s.Cause.Index)
+	if why, changed := s.Reason(); changed {
+		fmt.Fprintf(w, "changed    %s by %s, reason %s, proved by leaf %d\n", s.Since.Format(time.RFC3339), s.By, ledger.ReasonName(why), s.Cause.Index)
+	}
+	if s.Cut != nil {
+		fmt.Fprintf(w, "cut off    %s %x, from leaf %d on\n", s.Cut.Scope, s.Cut.Target, s.Cut.From)
 	}
 }
 

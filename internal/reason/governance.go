@@ -14,6 +14,10 @@ const (
 	NotTheProposer      Code = 309
 	ProposalTooFar      Code = 310
 	VoteUnchanged       Code = 311
+	AlreadyCutOff       Code = 312
+	Countersignature    Code = 313
+	TooManyCutOffs      Code = 314
+	ByVoteOnly          Code = 315
 	RegistrationForm    Code = 320
 	NameTaken           Code = 321
 	RecordTaken         Code = 322
@@ -25,6 +29,14 @@ const (
 	LineKeyPossession   Code = 328
 	UnknownProfile      Code = 329
 	RuleVersionStep     Code = 330
+	OrganisationEnded   Code = 331
+	MemberRole          Code = 332
+	UnknownLineKey      Code = 333
+	NotDelegable        Code = 334
+	NotWithinParent     Code = 335
+	TooManyDelegations  Code = 336
+	AdminKeyPossession  Code = 337
+	NothingChanges      Code = 338
 )
 
 var governance = []Reason{
@@ -40,6 +52,10 @@ var governance = []Reason{
 	{NotTheProposer, "not-the-proposer", "Only the member that made a proposal withdraws it."},
 	{ProposalTooFar, "proposal-expiry-too-far", "A proposal expires after the block's time, and at most 90 days after it."},
 	{VoteUnchanged, "vote-unchanged", "These members have voted so already."},
+	{AlreadyCutOff, "already-cut-off", "It is cut off already, and nothing that it vouched for since would be revoked by this."},
+	{Countersignature, "countersignature-needed", "The line key is cut off: what it publishes now needs as many of its owner's admins' signatures beside its own as the organisation demands."},
+	{TooManyCutOffs, "too-many-cut-offs", "It was cut off the most times that it may be; suspend the organisation."},
+	{ByVoteOnly, "by-vote-only", "Only the members' vote changes this; an organisation's admins change its admin keys."},
 	{RegistrationForm, "registration-form", "A field of the registration is missing, too long, or contradicts another."},
 	{NameTaken, "name-taken", "An organisation has this short name already."},
 	{RecordTaken, "record-taken", "This record id exists already; take a new nonce."},
@@ -47,8 +63,16 @@ var governance = []Reason{
 	{NamespaceOverlap, "namespace-overlap", "Another organisation owns a part of this namespace, or one that contains it."},
 	{NamespaceReserved, "namespace-reserved", "Nobody can own this namespace."},
 	{UnknownOrganisation, "unknown-organisation", "No organisation has this id."},
-	{UnknownNamespace, "unknown-namespace", "No namespace has this id, or it is another organisation's."},
+	{UnknownNamespace, "unknown-namespace", "No namespace has this id, or it has ended, or is another organisation's."},
 	{LineKeyPossession, "line-key-possession", "The new line key did not sign its own registration, or its signature does not verify."},
 	{UnknownProfile, "unknown-profile", "There is no profile with this number at the rule version in force."},
 	{RuleVersionStep, "rule-version-step", "The rule version stays or goes up by one."},
+	{OrganisationEnded, "organisation-ended", "The organisation has ended, which nothing undoes."},
+	{MemberRole, "member-role", "The organisation is a member: the member set must let it go before it can lose the role, or end."},
+	{UnknownLineKey, "unknown-line-key", "No line key has this id."},
+	{NotDelegable, "not-delegable", "Nothing can be delegated from this namespace: its grant does not say so, or its type has nothing below it."},
+	{NotWithinParent, "not-within-parent", "A delegated namespace has the type of the one it is delegated from, and lies below it."},
+	{TooManyDelegations, "too-many-delegations", "The most namespaces are delegated from this one already; take one back."},
+	{AdminKeyPossession, "admin-key-possession", "A new admin key did not sign its own registration, or its signature does not verify."},
+	{NothingChanges, "nothing-changes", "This is what the record says already."},
 }

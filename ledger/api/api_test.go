@@ -52,7 +52,13 @@ type served struct {
 
 func serve(t *testing.T, certificates int) *served {
 	t.Helper()
-	s := &served{c: ledgertest.Found(7, 1)}
+	return serveBy(t, certificates, 1)
+}
+
+// serveBy serves a channel of a rule version.
+func serveBy(t *testing.T, certificates int, rules uint64) *served {
+	t.Helper()
+	s := &served{c: ledgertest.FoundBy(7, 1, rules)}
 	fs := vfs.NewMem()
 	cfg := s.c.NodeConfig(fs, &ledgertest.Clock{})
 	if err := node.Init(cfg); err != nil {

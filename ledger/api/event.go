@@ -24,6 +24,7 @@ type Event struct {
 	Vote        *Vote         `json:"vote,omitempty"`
 	Withdrawal  *Withdrawal   `json:"withdrawal,omitempty"`
 	Registered
+	CutOffs []CutOffEffect `json:"cut_offs,omitempty"` // that took effect: of a cut-off, or of the vote that decided on some
 }
 
 // Transaction is what a transaction leaf says.
@@ -128,6 +129,7 @@ func recorded(leaf uint64, codes []reason.Code) (out []ledger.Verdict) {
 }
 
 func (out *Event) describeOp(op *ledger.OpLeaf) error {
+	out.CutOffs = describeCuts(&op.Effects)
 	_, args, err := ledger.ParseBody(op.Body)
 	if err != nil {
 		return err

@@ -158,6 +158,9 @@ func (x explainer) find(out *Explanation, cert *profile.Certificate, sum ledger.
 	if found, err := x.record(ledger.RecordKey, key[:], &k); !found || err != nil {
 		return nil, err
 	}
+	if err := k.CutOff(x.cuts); err != nil {
+		return nil, err
+	}
 	out.Barred = k.Barred
 	for i, c := range k.Certificates {
 		if c.DER == sum {
@@ -167,6 +170,31 @@ func (x explainer) find(out *Explanation, cert *profile.Certificate, sum ledger.
 		}
 	}
 	return info, nil
+}
+
+// cuts are the cut-offs of a line key or organisation, by its id.
+func (x explainer) cuts(target []byte) ([]ledger.Cut, error) {
+	return ledger.CutsOf(target, func(kind ledger.RecordKind, key []byte, into any) (bool, error) { return x.record(kind, key, into) })
+}
+
+// cutBy are the leaves whose cut-offs cover a publication.
+func (x explainer) cutBy(p *Publication, leaf uint64) (out []uint64, err error) {
+	for _, id := range []string{p.Voucher, p.Owner} {
+		target, err := hex.DecodeString(id)
+		if err != nil {
+			return nil, err
+		}
+		cuts, err := x.cuts(target)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range cuts {
+			if c.Covers(leaf) && !slices.Contains(out, c.Leaf) {
+				out = append(out, c.Leaf)
+			}
+		}
+	}
+	return out, nil
 }
 
 // published tells what entitled a publication, and what became of it.
@@ -182,7 +210,11 @@ func (x explainer) published(out *Explanation, info *ledger.CertificateInfo) err
 	if err := x.grants(out, p.Publication); err != nil {
 		return err
 	}
-	var leaves []uint64
+	leaves, err := x.cutBy(p.Publication, info.Leaf)
+	if err != nil {
+		return err
+	}
+	cut := len(leaves)
 	for rec, err := range x.reader.Records(x.ctx, ledger.RecordChange, ledger.ChangeKey(info.Leaf, 0)[:8], nil) {
 		if err != nil {
 			return err
@@ -191,13 +223,16 @@ func (x explainer) published(out *Explanation, info *ledger.CertificateInfo) err
 		if err != nil {
 			return err
 		}
-		if len(leaves) == maxChanges {
+		if len(leaves) == cut+maxChanges {
 			out.MoreChanges = true
 			break
 		}
 		leaves = append(leaves, change)
 	}
-	slices.Reverse(leaves) // the newest came first
+	slices.Sort(leaves) // changes came newest first
+	if extra := len(leaves) - maxChanges; extra > 0 {
+		leaves, out.MoreChanges = leaves[extra:], true
+	}
 	for _, leaf := range leaves {
 		p, err := x.prove(leaf)
 		if err != nil {

@@ -2,17 +2,22 @@ package api
 
 import (
 	"encoding/hex"
+	"time"
 
 	"github.com/quorate-pki/quorate/ledger"
 )
 
-// Registered is what an operation registers, as JSON: of a leaf of its own, or of one in a proposal. One of its fields is set.
+// Registered is what an operation registers or changes, as JSON: of a leaf of its own, or of one in a proposal. One of its fields is set.
 type Registered struct {
 	Organisation *Organisation `json:"organisation,omitempty"`
 	Namespace    *Namespace    `json:"namespace,omitempty"`
 	LineKey      *LineKey      `json:"line_key,omitempty"`
 	Rules        *Rules        `json:"rules,omitempty"`
 	Rule         *Rule         `json:"admission_rule,omitempty"`
+
+	OrganisationChange *OrganisationChange `json:"organisation_change,omitempty"`
+	NamespaceChange    *NamespaceChange    `json:"namespace_change,omitempty"`
+	CutOff             *CutOff             `json:"cut_off,omitempty"`
 }
 
 // Organisation is a registered organisation.
@@ -36,6 +41,10 @@ type Namespace struct {
 	Type    string `json:"type"`  // serial, dns, plmn, hardware
 	Value   string `json:"value"`
 	Control string `json:"control,omitempty"` // how control was checked, for people
+
+	Parent    string    `json:"parent,omitempty"`    // id of the namespace it is delegated from
+	Delegable bool      `json:"delegable,omitempty"` // its owner's admins may delegate parts of it
+	Evidence  *Evidence `json:"evidence,omitempty"`  // how control was checked
 }
 
 // LineKey is a registered line key.
@@ -70,7 +79,10 @@ func describeRegistration(args any, id ledger.OrgID) (kind string, r Registered)
 		kind, r.Organisation = "organisation", describeOrganisation(a, id)
 	case *ledger.Namespace:
 		kind, r.Namespace = "namespace", &Namespace{ID: id.String(), Owner: a.Owner.String(), Type: ledger.NamespaceTypeName(a.Type), Value: a.Value,
-			Control: a.Control}
+			Control: a.Control, Delegable: a.Delegable, Evidence: describeEvidence(a.Evidence)}
+		if a.Parent != nil {
+			r.Namespace.Parent = a.Parent.String()
+		}
 	case *ledger.LineKey:
 		kind, r.LineKey = "line-key", &LineKey{ID: keyID(a.SPKI), Owner: a.Owner.String(), Namespaces: []string{}, From: a.From, Until: a.Until}
 		for _, n := range a.Namespaces {
@@ -86,6 +98,12 @@ func describeRegistration(args any, id ledger.OrgID) (kind string, r Registered)
 		if a.Replaces != nil {
 			r.Rule.Replaces = hex.EncodeToString(a.Replaces[:])
 		}
+	case *ledger.OrganisationChange:
+		kind, r.OrganisationChange = "organisation-change", describeOrganisationChange(a)
+	case *ledger.NamespaceChange:
+		kind, r.NamespaceChange = "namespace-change", describeNamespaceChange(a)
+	case *ledger.CutOff:
+		kind, r.CutOff = "cut-off", describeCutOff(a)
 	}
 	return kind, r
 }
@@ -102,4 +120,102 @@ func describeOrganisation(o *ledger.Organisation, id ledger.OrgID) *Organisation
 func keyID(spki []byte) string {
 	id := ledger.Sum(spki)
 	return hex.EncodeToString(id[:])
+}
+
+// OrganisationChange is a change of an organisation; what is absent stays.
+type OrganisationChange struct {
+	Organisation string    `json:"organisation"` // its id
+	LegalName    *string   `json:"legal_name,omitempty"`
+	Roles        *[]string `json:"roles,omitempty"`
+	Profiles     *[]uint64 `json:"profiles,omitempty"`
+	QuotaDay     *uint64   `json:"quota_day,omitempty"`
+	QuotaTotal   *uint64   `json:"quota_total,omitempty"`
+	LegacyRSA    *bool     `json:"legacy_rsa,omitempty"`
+	State        string    `json:"state,omitempty"`         // active, suspended, ended
+	Admins       []string  `json:"admins,omitempty"`        // key ids of all admin keys from then on
+	AdminsNeeded uint64    `json:"admins_needed,omitempty"` // with them
+}
+
+// NamespaceChange is a change of a namespace.
+type NamespaceChange struct {
+	Namespace string    `json:"namespace"`          // its id
+	Action    string    `json:"action"`             // end, transfer
+	Owner     string    `json:"owner,omitempty"`    // of a transfer: id of the new owner
+	Control   string    `json:"control,omitempty"`  // of a transfer: how control was checked, for people
+	Evidence  *Evidence `json:"evidence,omitempty"` // of a transfer
+}
+
+// Evidence is how control of a namespace was checked.
+type Evidence struct {
+	Method   string    `json:"method"`   // dns, registry, contract
+	Document string    `json:"document"` // SHA-256 of what was seen, hex
+	Checked  time.Time `json:"checked"`
+}
+
+// CutOff is a cut-off as it is demanded.
+type CutOff struct {
+	Scope  string `json:"scope"`  // line-key, organisation
+	Target string `json:"target"` // id of the line key or organisation
+	From   uint64 `json:"from"`   // first leaf
+	Reason string `json:"reason"` // RFC 5280 section 5.3.1
+}
+
+// CutOffEffect is a cut-off as it took effect.
+type CutOffEffect struct {
+	CutOff
+	By     string    `json:"by"`
+	Runs   uint64    `json:"runs"`   // runs of leaves that it revoked
+	Leaves uint64    `json:"leaves"` // leaves in them
+	Hash   string    `json:"hash"`   // tree hash over the runs, hex
+	Time   time.Time `json:"time"`   // block time
+}
+
+// Covers reports whether the cut-off of a leaf revoked a publication.
+func (c *CutOffEffect) Covers(at, leaf uint64, p *Publication) bool {
+	return c.From <= leaf && leaf < at && (c.Scope == ledger.ScopeLineKey.String() && c.Target == p.Voucher ||
+		c.Scope == ledger.ScopeOrganisation.String() && c.Target == p.Owner)
+}
+
+func describeOrganisationChange(c *ledger.OrganisationChange) *OrganisationChange {
+	out := &OrganisationChange{Organisation: c.Organisation.String(), LegalName: c.LegalName, Profiles: c.Profiles, QuotaDay: c.QuotaDay,
+		QuotaTotal: c.QuotaTotal, LegacyRSA: c.LegacyRSA, AdminsNeeded: c.AdminM}
+	if c.Roles != nil {
+		names := ledger.RoleNames(*c.Roles)
+		out.Roles = &names
+	}
+	if c.State != nil {
+		out.State = c.State.String()
+	}
+	for _, a := range c.Admins {
+		out.Admins = append(out.Admins, keyID(a.SPKI))
+	}
+	return out
+}
+
+func describeNamespaceChange(c *ledger.NamespaceChange) *NamespaceChange {
+	out := &NamespaceChange{Namespace: c.Namespace.String(), Action: c.Action.String(), Control: c.Control, Evidence: describeEvidence(c.Evidence)}
+	if c.Owner != nil {
+		out.Owner = c.Owner.String()
+	}
+	return out
+}
+
+func describeEvidence(e *ledger.Evidence) *Evidence {
+	if e == nil {
+		return nil
+	}
+	return &Evidence{ledger.MethodName(e.Method), hex.EncodeToString(e.Document[:]), moment(e.Checked)}
+}
+
+func describeCutOff(c *ledger.CutOff) *CutOff {
+	return &CutOff{c.Scope.String(), hex.EncodeToString(c.Target), c.From, ledger.ReasonName(c.Reason)}
+}
+
+// describeCuts says what a leaf's cut-offs revoked.
+func describeCuts(e *ledger.Effects) (out []CutOffEffect) {
+	for _, c := range e.Cuts {
+		out = append(out, CutOffEffect{CutOff: *describeCutOff(&ledger.CutOff{Scope: c.Scope, Target: c.Target, From: c.From, Reason: c.Reason}),
+			By: e.Authority.String(), Runs: c.Runs, Leaves: c.Leaves, Hash: hex.EncodeToString(c.Hash[:]), Time: moment(e.Time)})
+	}
+	return out
 }

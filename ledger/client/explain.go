@@ -118,7 +118,7 @@ func (p *prover) published() (*ledger.CertificateInfo, error) {
 		if _, err := p.leaf(change, nil); err != nil {
 			return nil, err
 		}
-		if change.Leaf <= last || change.Change == nil || !covers(change.Change.Leaves, out.Publication.Leaf) {
+		if change.Leaf <= last || !touches(change, out.Publication) {
 			return nil, untrusted("leaf %d does not change leaf %d, or is out of order", change.Leaf, out.Publication.Leaf)
 		}
 		last = change.Leaf
@@ -136,10 +136,19 @@ func (p *prover) published() (*ledger.CertificateInfo, error) {
 	}
 	out.Standing, out.AsOf, out.Size = s, s.AsOf, s.Size
 	info := &ledger.CertificateInfo{Status: s.Status}
-	if s.Change != nil {
-		info.Reason = s.Change.Reason
+	if err := s.Vouched(&out.Published.Effects); err != nil {
+		return nil, err
 	}
+	info.Reason, _ = s.Reason()
 	return info, nil
+}
+
+// touches reports whether a leaf changed the status of a publication: by itself, or by cutting off who vouched for it.
+func touches(change, pub *api.Proved) bool {
+	if change.Change != nil {
+		return covers(change.Change.Leaves, pub.Leaf)
+	}
+	return slices.ContainsFunc(change.CutOffs, func(c api.CutOffEffect) bool { return c.Covers(change.Leaf, pub.Leaf, pub.Publication) })
 }
 
 func covers(runs []api.StatusRun, leaf uint64) bool {

@@ -116,10 +116,14 @@ func Unfounded(seed uint64) *Consortium {
 	return &Consortium{Seed: seed, keys: map[string]ed25519.PrivateKey{}}
 }
 
-// Found founds a consortium with generous quotas.
-func Found(seed uint64, members int) *Consortium {
+// Found founds a consortium with generous quotas, of rule version 1.
+func Found(seed uint64, members int) *Consortium { return FoundBy(seed, members, 1) }
+
+// FoundBy founds one of a rule version.
+func FoundBy(seed uint64, members int, rules uint64) *Consortium {
 	c := Unfounded(seed)
 	f, gov := c.Founding(members, Quotas{Day: 1_000_000, Total: 100_000_000})
+	f.Rules = rules
 	if err := c.Use(f, gov); err != nil {
 		panic(err)
 	}

@@ -37,6 +37,7 @@ type hold struct {
 const (
 	maxHolds      = 1 << 12
 	maxHeldLeaves = 1 << 16
+	maxLeavesEach = 1 << 14         // of one transaction; one that revokes more is pursued as any other, and shows when it is final
 	holdAgain     = 2 * time.Second // between handing a held transaction to the orderer
 	staleAfter    = 6               // times Config.Withheld
 )
@@ -58,10 +59,17 @@ func (n *Node) HoldsVersion() uint64 { return n.holds.version.Load() }
 // revokes says whether a transaction has a revocation in it; nothing else costs a judgement.
 func revokes(tx *ledger.Parsed) bool {
 	for _, b := range tx.Bodies {
-		if op, args, err := ledger.ParseBody(b); err == nil && op == ledger.OpStatus {
-			if c, ok := args.(*ledger.StatusChange); ok && c.Action == ledger.Revoke {
+		_, args, err := ledger.ParseBody(b)
+		if err != nil {
+			continue
+		}
+		switch c := args.(type) {
+		case *ledger.StatusChange:
+			if c.Action == ledger.Revoke {
 				return true
 			}
+		case *ledger.CutOff:
+			return true
 		}
 	}
 	return false
@@ -97,6 +105,9 @@ func (n *Node) hold(ctx context.Context, tx *ledger.Parsed, raw []byte) (bool, e
 		leaves, err := state.Revocations(head, tx, n.now(head), n.facts)
 		if err != nil || len(leaves) == 0 {
 			return false, err
+		}
+		if len(leaves) > maxLeavesEach {
+			leaves = nil
 		}
 		return n.holds.take(&hold{id: tx.ID, raw: raw, leaves: leaves, since: n.cfg.Now(), expiry: tx.Tx.Expiry}), nil
 	})

@@ -52,9 +52,10 @@ func TestWithheldRevocation(t *testing.T) {
 	c.nobodyAccused()
 }
 
-// TestHoldEnds: who is told that a revocation is decided finds no hold of it; one that a node made out of season ends by itself.
+// TestHoldEnds: who is told that a revocation is decided finds no hold of it; one that a node made out of season ends by itself. A cut-off is
+// held as well.
 func TestHoldEnds(t *testing.T) {
-	c := ledgertest.Found(14, 1)
+	c := ledgertest.FoundBy(14, 1, ledger.NewestRules)
 	mem := vfs.NewMem()
 	mustInit(t, c, mem)
 	clock := &ledgertest.Clock{}
@@ -90,5 +91,21 @@ func TestHoldEnds(t *testing.T) {
 		case <-patience:
 			t.Fatal("it is held on")
 		}
+	}
+	// A cut-off is held as any revocation.
+	before = n.HoldsVersion()
+	second, err := n.Submit(t.Context(), c.Tx(clock.Now(), ledgertest.TxOptions{Nonce: 3},
+		[][]byte{ledgertest.Publish(c.Device("ACME-2", "acme-cells.example", 0))}, "acme-cells/line"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := ledger.Sum(c.SPKI("acme-cells/line"))
+	cut := ledger.EncodeBody(ledger.OpCutOff, ledger.CutOff{Scope: ledger.ScopeLineKey, Target: line[:], From: leaf + 1, Reason: ledger.PrivilegeWithdrawn})
+	if _, err = n.Submit(t.Context(), c.Tx(clock.Now(), ledgertest.TxOptions{Nonce: 4}, [][]byte{cut}, "acme-cells/admin-1", "acme-cells/admin-2")); err != nil {
+		t.Fatal(err)
+	}
+	st, err := n.Status(t.Context(), second.Verdicts[0].Leaf)
+	if _, held := n.Held(second.Verdicts[0].Leaf); err != nil || held || n.HoldsVersion() < before+2 || st.Status != ledger.Revoked {
+		t.Errorf("cut off: %s, held: %v, version %d after %d (%v)", st.Status, held, n.HoldsVersion(), before, err)
 	}
 }

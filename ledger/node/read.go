@@ -171,13 +171,18 @@ func (n *Node) certificate(v *view, leaf uint64) (*ledger.CertificateInfo, error
 	return nil, nil
 }
 
+// keyRecord reads what was published over a key, and where it stands.
 func keyRecord(v *view, spki ledger.Hash) (*ledger.KeyRecord, error) {
 	raw, err := get(v.snap, state.Key(ledger.RecordKey, spki[:]))
 	if err != nil || raw == nil {
 		return nil, err
 	}
 	var k ledger.KeyRecord
-	return &k, ledger.Decode(raw, &k)
+	if err := ledger.Decode(raw, &k); err != nil {
+		return nil, err
+	}
+	v.state.Standing(&k)
+	return &k, nil
 }
 
 // Result implements ledger.Reader.

@@ -179,7 +179,7 @@ func (n *Node) dropped(id ledger.Hash, why *reason.Error) {
 	}
 }
 
-// classify puts transactions that only change a status in the urgent lane and names the submitter by its first
+// classify puts transactions that only change a status, or cut off, in the urgent lane and names the submitter by its first
 // key. It reads what the node has parsed once already, so it cannot fail on anything that was accepted.
 func classify(raw []byte) (string, order.Lane) {
 	tx, err := ledger.ParseSubmission(raw, ledger.ForLedger)
@@ -188,7 +188,7 @@ func classify(raw []byte) (string, order.Lane) {
 	}
 	lane := order.Urgent
 	for _, b := range tx.Bodies {
-		if op, _, err := ledger.ParseBody(b); err != nil || op != ledger.OpStatus {
+		if op, _, err := ledger.ParseBody(b); err != nil || op != ledger.OpStatus && op != ledger.OpCutOff {
 			lane = order.Normal
 			break
 		}

@@ -19,7 +19,7 @@ var revocable = []uint64{ledger.Unspecified, ledger.KeyCompromise, ledger.Affili
 	ledger.Cessation, ledger.PrivilegeWithdrawn}
 
 // rights is the table authority x scope. A cell that is not here refuses: not-authorised in the scopes that
-// exist, scope-unavailable in those that come later (custody, batch, line key, CA).
+// exist, scope-unavailable in those that come later (custody, batch, CA). Line keys and organisations are cut off (cutoff.go).
 var rights = map[ledger.Authority]map[ledger.Scope]right{
 	ledger.BySelf: {
 		ledger.ScopeCertificate: {revoke: revocable, suspend: true, resume: true},
@@ -65,8 +65,7 @@ func allows(by ledger.Authority, c *ledger.StatusChange) bool {
 // first. Line keys are entitled by the publications they vouched for, so the leaf asked about matters.
 func (s *State) authorities(signers []ledger.Hash, spki ledger.Hash, k *ledger.KeyRecord, leaf *uint64) []ledger.Authority {
 	var out []ledger.Authority
-	members, err := s.Members()
-	if err == nil && s.registry.governors(signers) >= members.Quorum {
+	if s.quorum(signers) {
 		out = append(out, ledger.ByQuorum)
 	}
 	if s.enoughAdmins(k.Owner, signers) {
@@ -84,6 +83,12 @@ func (s *State) authorities(signers []ledger.Hash, spki ledger.Hash, k *ledger.K
 	return out
 }
 
+// quorum reports whether governance keys of a quorum of members are among the signers.
+func (s *State) quorum(signers []ledger.Hash) bool {
+	members, err := s.Members()
+	return err == nil && s.registry.governors(signers) >= members.Quorum
+}
+
 func (s *State) enoughAdmins(org ledger.OrgID, signers []ledger.Hash) bool {
 	o := s.registry.orgs[org]
 	return o != nil && s.registry.admins(org, signers) >= o.AdminM
@@ -96,7 +101,7 @@ func (s *State) vouched(signers []ledger.Hash, k *ledger.KeyRecord, leaf uint64)
 			continue
 		}
 		line := s.registry.keys[c.Voucher]
-		return line != nil && line.Line != nil && line.Line.Rights&ledger.RightSuspend != 0
+		return line != nil && line.Line != nil && line.Line.Rights&ledger.RightSuspend != 0 && len(line.Cuts) == 0
 	}
 	return false
 }

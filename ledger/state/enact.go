@@ -15,24 +15,24 @@ type kind struct {
 	effect    effect
 }
 
-// effect is what an operation does to trust, which says whether it may wait.
+// effect is what an operation does to trust, which says whether it may wait. One may do both.
 type effect uint8
 
 const (
-	neutral effect = iota
-	widens         // waits for as long as the consortium's rules say, and longer when the proposal says so
-	narrows        // never waits
+	widens  effect = 1 // waits for as long as the consortium's rules say, and longer when the proposal says so
+	narrows effect = 2 // never waits
+	neutral effect = 0
 )
 
 func quorum(m *ledger.MemberSet) uint64   { return m.Quorum }
 func majority(m *ledger.MemberSet) uint64 { return uint64(len(m.Members))/2 + 1 }
 
-// kindOf says how an operation is decided; false when it is not one that members vote on.
-func kindOf(args any) (kind, bool) {
+// kindOf says how an operation is decided as of now; false when it is not one that members vote on.
+func (r *registry) kindOf(args any) (kind, bool) {
 	switch a := args.(type) {
 	case *ledger.Organisation:
 		// Who only looks on is given nothing that anybody relies on.
-		if a.Roles&^(ledger.RoleRegulator|ledger.RoleRelyingParty) == 0 && len(a.Profiles) == 0 {
+		if a.Roles&^overseers == 0 && len(a.Profiles) == 0 {
 			return kind{majority, neutral}, true
 		}
 		return kind{quorum, widens}, true
@@ -43,6 +43,18 @@ func kindOf(args any) (kind, bool) {
 			return kind{quorum, narrows}, true
 		}
 		return kind{quorum, widens}, true
+	case *ledger.OrganisationChange:
+		if o := r.orgs[a.Organisation]; o != nil {
+			return kind{quorum, organisationEffect(o, a)}, true
+		}
+		return kind{quorum, widens}, true // of one that the same proposal makes
+	case *ledger.NamespaceChange:
+		if a.Action == ledger.EndNamespace {
+			return kind{quorum, narrows}, true
+		}
+		return kind{quorum, widens}, true
+	case *ledger.CutOff:
+		return kind{quorum, narrows}, true
 	}
 	return kind{}, false
 }
@@ -54,19 +66,19 @@ type ballot struct {
 }
 
 // ballotOf reads a proposal's operations.
-func ballotOf(p *ledger.Propose, m *ledger.MemberSet) (ballot, *reason.Error) {
+func (r *registry) ballotOf(p *ledger.Propose, m *ledger.MemberSet) (ballot, *reason.Error) {
 	var b ballot
 	for _, raw := range p.Bodies {
 		_, args, err := ledger.ParseBody(raw)
 		if err != nil {
 			return b, reasonOf(err)
 		}
-		k, ok := kindOf(args)
+		k, ok := r.kindOf(args)
 		if !ok {
 			return b, reason.New(reason.NotProposable, "%T", args)
 		}
 		b.threshold = max(b.threshold, k.threshold(m))
-		b.widens, b.narrows = b.widens || k.effect == widens, b.narrows || k.effect == narrows
+		b.widens, b.narrows = b.widens || k.effect&widens != 0, b.narrows || k.effect&narrows != 0
 	}
 	return b, nil
 }
@@ -116,10 +128,25 @@ func (e *enactment) operation(position uint16, raw []byte) (*reason.Error, error
 		}
 		e.addOrganisation(id, a, e.by)
 	case *ledger.Namespace:
+		if a.Parent != nil {
+			return reason.New(reason.RegistrationForm, "%q: its parent's owner delegates, without a vote", a.Value), nil
+		}
 		if no := r.namespace(id, a); no != nil {
 			return no, nil
 		}
 		e.addNamespace(id, a, e.by)
+	case *ledger.OrganisationChange:
+		if no, err := e.st.changeable(a); no != nil || err != nil {
+			return no, err
+		}
+		e.changeOrganisation(a, e.by)
+	case *ledger.NamespaceChange:
+		if no := r.namespaceChange(a); no != nil {
+			return no, nil
+		}
+		e.changeNamespace(a, e.by.decision)
+	case *ledger.CutOff:
+		return e.cutOff(a, ledger.ByQuorum, e.by.decision)
 	case *ledger.Rules:
 		return e.setRules(a), nil
 	case *ledger.RuleChange:

@@ -226,24 +226,37 @@ func (j *judge) operation(tx *ledger.Parsed, position int, body []byte, txLeaf, 
 	case *ledger.StatusChange:
 		no, err = j.statusChange(tx, a, &leaf.Effects)
 	default:
-		no, err = j.governed(tx, x, at, &leaf.Effects)
+		no, err = j.governed(tx, x, at, uint16(position), &leaf.Effects)
 	}
 	if no != nil || err != nil {
 		return nil, no, err
 	}
-	return leaf.Encode(), nil, j.fold.operation(leaf, x, at)
+	if err := j.fold.operation(leaf, x, at); err != nil {
+		return nil, nil, err
+	}
+	leaf.Effects.Cuts = j.fold.cuts
+	if _, vote := x.Args.(*ledger.Vote); vote && len(j.fold.cuts) > 0 {
+		leaf.Effects.Authority = ledger.ByQuorum
+	}
+	return leaf.Encode(), nil, nil
 }
 
-// exists refuses operations that the rule version in force does not have, as builds of that version did.
+// exists refuses operations, and forms of them, that the rule version in force does not have, as builds of that version did.
 func exists(x *Examined, rules uint64) *outcome {
-	if x.Op >= ledger.OpPropose && rules < ledger.Governed {
+	if rules >= ledger.Governed {
+		return nil
+	}
+	if x.Op >= ledger.OpPropose {
 		return refuse(reason.New(reason.UnknownOperation, "%d", x.Op))
+	}
+	if n, ok := x.Args.(*ledger.Namespace); ok && n.Newer() {
+		return refuse(reason.New(reason.BadBody, "a namespace of rule version %d", ledger.Governed))
 	}
 	return nil
 }
 
 // governed judges what members and organisations' admins decide.
-func (j *judge) governed(tx *ledger.Parsed, x *Examined, at uint64, e *ledger.Effects) (*outcome, error) {
+func (j *judge) governed(tx *ledger.Parsed, x *Examined, at uint64, position uint16, e *ledger.Effects) (*outcome, error) {
 	if j.fold.st.channel.Rules < ledger.Governed {
 		return refuse(reason.New(reason.NotGenesis, "")), nil
 	}
@@ -256,6 +269,14 @@ func (j *judge) governed(tx *ledger.Parsed, x *Examined, at uint64, e *ledger.Ef
 		return j.withdraw(tx, a, e)
 	case *ledger.LineKey:
 		return j.registerLine(tx, a, e)
+	case *ledger.Namespace:
+		return j.judgeDelegation(tx, a, position, e)
+	case *ledger.OrganisationChange:
+		return j.judgeAdmins(tx, a, e)
+	case *ledger.NamespaceChange:
+		return j.judgeTakeBack(tx, a, e)
+	case *ledger.CutOff:
+		return j.judgeCutOff(tx, a, e)
 	case *ledger.Consortium:
 		return refuse(reason.New(reason.NotGenesis, "")), nil
 	}
@@ -299,7 +320,7 @@ const maxSelfSigned = 16
 // signerKey finds the SPKI of an authenticated signer: a registered key, or the key of a published certificate
 // whose SPKI one of the operations carries. Nil: not authenticated.
 func (s *State) signerKey(tx *ledger.Parsed, id ledger.Hash) ([]byte, error) {
-	if k := s.registry.keys[id]; k != nil {
+	if k := s.registry.signer(id); k != nil {
 		return k.SPKI, nil
 	}
 	// A few operations only: a key that nobody registered must not have a thousand bodies read, or logged, before
@@ -326,17 +347,22 @@ func (s *State) signerKey(tx *ledger.Parsed, id ledger.Hash) ([]byte, error) {
 // Try says what the verdicts on a transaction would be in a block of this time. It changes nothing. A
 // *reason.Error is why the transaction would leave no leaf; another error is the store's.
 func Try(s *State, tx *ledger.Parsed, now ledger.Millis, facts Facts) ([]ledger.Verdict, error) {
-	verdicts, _, err := try(s, tx, now, facts)
+	verdicts, _, _, err := try(s, tx, now, facts)
 	return verdicts, err
 }
 
 // Revocations are the leaves that a transaction would revoke in a block of this time, in no order. Its errors are Try's.
 func Revocations(s *State, tx *ledger.Parsed, now ledger.Millis, facts Facts) ([]uint64, error) {
-	_, leaves, err := try(s, tx, now, facts)
+	_, leaves, after, err := try(s, tx, now, facts)
 	if err != nil {
 		return nil, err
 	}
 	var out []uint64
+	add := func(first, count uint64) {
+		for leaf := first; leaf < first+count; leaf++ {
+			out = append(out, leaf)
+		}
+	}
 	for _, raw := range leaves {
 		e, err := ledger.ParseEntry(raw)
 		if err != nil {
@@ -346,28 +372,39 @@ func Revocations(s *State, tx *ledger.Parsed, now ledger.Millis, facts Facts) ([
 			continue
 		}
 		for _, r := range e.Op.Effects.Runs {
-			for leaf := r.First; r.Status == ledger.Revoked && leaf < r.First+r.Count; leaf++ {
-				out = append(out, leaf)
+			if r.Status == ledger.Revoked {
+				add(r.First, r.Count)
+			}
+		}
+		for _, c := range e.Op.Effects.Cuts {
+			runs, err := after.cutRuns(&ledger.CutOff{Scope: c.Scope, Target: c.Target, From: c.From})
+			if err != nil {
+				return nil, err
+			}
+			for _, r := range runs {
+				add(r.First, r.Count)
 			}
 		}
 	}
 	return out, nil
 }
 
-func try(s *State, tx *ledger.Parsed, now ledger.Millis, facts Facts) ([]ledger.Verdict, [][]byte, error) {
+// try also gives the leaves of the operations, and the state after them.
+func try(s *State, tx *ledger.Parsed, now ledger.Millis, facts Facts) ([]ledger.Verdict, [][]byte, *State, error) {
 	no, err := CheckTransaction(s, tx, now, facts)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	if no != nil {
-		return nil, nil, no
+		return nil, nil, nil, no
 	}
 	c := s.channel
 	j := &judge{facts: facts, fold: newFolder(s.next(1)), header: &ledger.Header{Version: 1, Channel: c.Channel, Log: c.Log,
 		Height: c.Height + 1, View: c.View, Previous: c.Header, Time: now}}
 	j.fold.head = j.header
 	if err := j.fold.enactDue(); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	return j.operations(tx)
+	verdicts, leaves, err := j.operations(tx)
+	return verdicts, leaves, j.fold.st, err
 }

@@ -60,6 +60,8 @@ type folder struct {
 	headHash ledger.Hash
 	tx       *ledger.Envelope // whose operations are folded
 	dirty    map[uint64]bool  // status chunks written in this block
+
+	cuts []ledger.CutEffect // that the operation folded last brought
 }
 
 func newFolder(st *State) *folder {
@@ -88,7 +90,7 @@ func (f *folder) adopt(c *folder) {
 	for n := range c.dirty {
 		f.dirty[n] = true
 	}
-	f.st.registry, f.st.channel = c.st.registry, c.st.channel
+	f.st.registry, f.st.channel, f.cuts = c.st.registry, c.st.channel, c.cuts
 }
 
 // append adds a leaf to the tree.
@@ -111,6 +113,7 @@ func (f *folder) transaction(env *ledger.Envelope, codes []reason.Code, raw []by
 // operation folds an accepted operation that has, or will have, the leaf index at.
 func (f *folder) operation(l *ledger.OpLeaf, x *Examined, at uint64) error {
 	var err error
+	f.cuts = nil
 	switch a := x.Args.(type) {
 	case *ledger.Publish:
 		err = f.publish(l, a, x, at)
@@ -118,6 +121,12 @@ func (f *folder) operation(l *ledger.OpLeaf, x *Examined, at uint64) error {
 		err = f.statusChange(l, a, at)
 	case *ledger.Propose, *ledger.Vote, *ledger.Withdraw:
 		err = f.governed(l, x.Args, at)
+	case *ledger.OrganisationChange:
+		err = f.foldAdmins(l, a, at)
+	case *ledger.NamespaceChange:
+		err = f.foldTakeBack(l, a, at)
+	case *ledger.CutOff:
+		err = f.foldCutOff(l, a, at)
 	default:
 		err = f.register(l, x.Args, at)
 	}
@@ -178,12 +187,15 @@ func (f *folder) publish(l *ledger.OpLeaf, p *ledger.Publish, x *Examined, at ui
 	if err := f.certIDs(cert, spki, at); err != nil {
 		return err
 	}
-	for _, key := range [][]byte{e.Voucher[:], e.Owner[:]} {
+	for i, key := range [][]byte{e.Voucher[:], e.Owner[:]} {
 		u, err := f.st.usage(key, e.Time.Day())
 		if err != nil {
 			return err
 		}
 		u.Published, u.Total = u.Published+1, u.Total+1
+		if i == 0 {
+			f.vouched(key, &u, at)
+		}
 		f.st.count(key, u)
 	}
 	return nil

@@ -242,6 +242,21 @@ func TestGenesisSpoiled(t *testing.T) {
 		{"DNS suffix around another's", func(p *parts) {
 			edit(p, 1, func(n *ledger.Namespace) { n.Value = "x.other-cells.example" })
 		}, false},
+		{"delegable before its rules", func(p *parts) {
+			rules(2)(p)
+			edit(p, 1, func(n *ledger.Namespace) { n.Delegable = true })
+		}, false},
+		{"evidence before its rules", ns(1, func(n *ledger.Namespace) { n.Evidence = &ledger.Evidence{Method: ledger.MethodDNS} }), false},
+		{"delegable, with evidence", func(p *parts) {
+			rules(3)(p)
+			edit(p, 1, func(n *ledger.Namespace) {
+				n.Delegable, n.Evidence = true, &ledger.Evidence{Method: ledger.MethodDNS}
+			})
+		}, true},
+		{"delegable serials", func(p *parts) {
+			rules(3)(p)
+			edit(p, 0, func(n *ledger.Namespace) { n.Delegable = true })
+		}, false},
 		{"line key of RSA", line(func(l *ledger.LineKey) { l.SPKI = rsaSPKI }), false},
 		{"line key malformed", line(func(l *ledger.LineKey) { l.SPKI = []byte{1} }), false},
 		{"line key possession", func(p *parts) { edit(p, 0, func(l *ledger.LineKey) { l.Possession[5] ^= 1 }) }, false},

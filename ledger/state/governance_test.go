@@ -28,8 +28,12 @@ func (x *chain) newOrg(name string, roles uint64, profiles ...uint64) []byte {
 		AdminKeys: [][]byte{x.c.SPKI(name + "/admin-1")}, Profiles: append([]uint64{}, profiles...), QuotaDay: 100, QuotaTotal: 1000})
 }
 
-func newDNS(owner ledger.OrgID, value string) []byte {
-	return ledger.EncodeBody(ledger.OpNamespace, ledger.Namespace{Owner: owner, Type: ledger.NamespaceDNS, Value: value, Control: "DNS TXT seen by ca-a"})
+func newDNS(owner ledger.OrgID, value string, change ...func(*ledger.Namespace)) []byte {
+	n := ledger.Namespace{Owner: owner, Type: ledger.NamespaceDNS, Value: value, Control: "DNS TXT seen by ca-a"}
+	for _, c := range change {
+		c(&n)
+	}
+	return ledger.EncodeBody(ledger.OpNamespace, n)
 }
 
 func newSerial(owner ledger.OrgID, value string) []byte {

@@ -16,6 +16,8 @@ import (
 
 // actors sign what random histories submit, rightly or not.
 var actors = [][]string{{"acme-cells/line"}, {"acme-cells/line"}, {"acme-cells/line"}, {"acme-cells/line-2"}, {"other-cells/line"},
+	{"acme-cells/line", "acme-cells/admin-1", "acme-cells/admin-2"}, {"acme-cells/line", "acme-cells/admin-1", "acme-cells/admin-2"},
+	{"acme-cells/line-2", "acme-cells/admin-3", "acme-cells/admin-2"}, {"other-cells/line", "other-cells/admin-1"},
 	{"acme-cells/admin-1", "acme-cells/admin-2"}, {"acme-cells/admin-2", "acme-cells/admin-3"}, {"acme-cells/admin-1"},
 	{"other-cells/admin-1"}, {"ca-a/governance", "ca-b/governance", "ca-d/governance"}, {"ca-c/governance"}, {"op-one/admin-1"}, {"self"}, {"nobody"}}
 
@@ -28,7 +30,8 @@ type history struct {
 	keys []crypto.Signer // of network functions
 	key  string          // of the last body
 
-	proposals []ledger.Vote // on the log, as votes on them
+	proposals []ledger.Vote  // on the log, as votes on them
+	delegated []ledger.OrgID // namespaces on the log that admins registered
 }
 
 func (h *history) device() (serial, suffix string) {
@@ -105,9 +108,55 @@ func (h *history) function(signer string) []byte {
 	return publishAs("nf", h.ders[at])
 }
 
-// governance proposes, votes, withdraws or registers a line key; of few organisations and names, so that they collide.
+// turning changes an organisation or a namespace, delegates, or cuts off: what members vote on, or an owner's admins do.
+func (h *history) turning() (body []byte, voted bool, signers []string) {
+	acme, other := []string{adminOne, adminTwo}, []string{"other-cells/admin-1"}
+	from := uint64(h.rng.IntN(len(h.all) + 5))
+	n := h.rng.IntN(9)
+	if len(h.past) < 1100 { // first a history of many, then cut-offs and what comes after them
+		n = 4 + h.rng.IntN(5)
+	}
+	switch n {
+	case 0:
+		return cutLine(h.chain, fmt.Sprintf("acme-cells/line%s", []string{"", "-2"}[h.rng.IntN(2)]), from, []uint64{0, 3, 4, 5, 9, 1}[h.rng.IntN(6)]), true, acme
+	case 1:
+		return cutLine(h.chain, "other-cells/line", from, ledger.Superseded), true, other
+	case 2:
+		return cutOrg(h.chain, "other-cells", from, ledger.Cessation), true, other
+	case 3:
+		name := []string{"acme-cells", "other-cells"}[h.rng.IntN(2)]
+		state := []ledger.OrgState{ledger.OrgActive, ledger.OrgActive, ledger.OrgActive, ledger.OrgSuspended}[h.rng.IntN(4)]
+		return orgChange(h.chain, name, func(c *ledger.OrganisationChange) { c.State = &state }), true, acme
+	case 4:
+		quota := uint64(40 + h.rng.IntN(100))
+		return orgChange(h.chain, "acme-cells", func(c *ledger.OrganisationChange) { c.QuotaDay = &quota }), true, acme
+	case 5:
+		op, key := organisation(h.t, h.chain, "op-one"), fmt.Sprintf("op-one/admin-%d", 2+h.rng.IntN(3))
+		return orgChange(h.chain, "op-one", func(c *ledger.OrganisationChange) {
+			c.Admins, c.AdminM = []ledger.Admin{h.stays("op-one/admin-1"), h.admin(op, key)}, 1
+		}), false, []string{"op-one/admin-1"}
+	case 6, 7:
+		names := h.namespaces("acme-cells") // the suffix is the second, by what genesis makes of the seed, or the first
+		return within(names[h.rng.IntN(len(names))], organisation(h.t, h.chain, "op-one"), fmt.Sprintf("%c.%s", 'b'+h.rng.IntN(5), dns)), false, acme
+	}
+	id := ledger.OrgID{1}
+	if len(h.delegated) > 0 {
+		id = h.delegated[h.rng.IntN(len(h.delegated))]
+	}
+	if h.rng.IntN(4) == 0 {
+		return transfer(id, organisation(h.t, h.chain, []string{"acme-cells", "other-cells"}[h.rng.IntN(2)])), true, acme
+	}
+	return end(id), true, acme
+}
+
+// governance proposes, votes, withdraws, registers a line key or changes what is registered; of few organisations and names, so that they
+// collide.
 func (h *history) governance() ([]byte, []string) {
 	governors := []string{govA, govB, govC, govD}
+	if h.rng.IntN(4) == 0 {
+		body, _, signers := h.turning()
+		return body, signers
+	}
 	who := governors[h.rng.IntN(4):][:1]
 	name := fmt.Sprintf("org-%d", h.rng.IntN(12))
 	switch n := h.rng.IntN(10); {
@@ -117,6 +166,11 @@ func (h *history) governance() ([]byte, []string) {
 		id := ledger.RecordID(ledger.ProposalSeed(p.Nonce, 1), 0)
 		if h.rng.IntN(2) == 0 {
 			p.Bodies = append(p.Bodies, newDNS(id, fmt.Sprintf("n%d.example", h.rng.IntN(9))), newSerial(id, "N"))
+		}
+		if h.rng.IntN(3) == 0 {
+			if body, voted, _ := h.turning(); voted {
+				p.Bodies = [][]byte{body}
+			}
 		}
 		if h.rng.IntN(8) == 0 {
 			p.Bodies = append(p.Bodies, rulesBody(3, ledger.Millis(h.rng.IntN(3))*day/4))
@@ -171,6 +225,9 @@ func (h *history) note(leaves [][]byte) {
 			continue
 		}
 		if _, args, err := ledger.ParseBody(e.Op.Body); err == nil {
+			if _, ok := args.(*ledger.Namespace); ok && e.Op.Effects.Authority == ledger.ByOwner {
+				h.delegated = append(h.delegated, e.Op.Effects.Namespaces...)
+			}
 			if _, ok := args.(*ledger.Propose); ok {
 				h.proposals = append(h.proposals, ledger.Vote{Proposal: uint64(len(h.all) + i), Digest: ledger.Sum(e.Op.Body)})
 			}
@@ -182,7 +239,7 @@ func (h *history) tx() []byte {
 	if len(h.past) > 0 && h.rng.IntN(10) == 0 {
 		return h.past[h.rng.IntN(len(h.past))]
 	}
-	if h.rng.IntN(5) == 0 {
+	if h.rng.IntN(3) == 0 {
 		body, who := h.governance()
 		raw := h.c.Tx(h.now, ledgertest.TxOptions{Nonce: h.rng.Uint64(), Mode: ledger.Mode(h.rng.IntN(2))}, [][]byte{body}, who...)
 		h.past = append(h.past, raw)
@@ -246,7 +303,7 @@ func (r *replica) finalise(n int) {
 // TestStateEquality: whoever executed, whoever folded the leaves, whoever loaded the records, and whoever has a filter that
 // is good for nothing hold the same bytes and give the same answers.
 func TestStateEquality(t *testing.T) {
-	blocks, runs := 500, 1
+	blocks, runs := 750, 1
 	if !testing.Short() {
 		blocks, runs = 1200, 4
 	}
@@ -257,7 +314,13 @@ func TestStateEquality(t *testing.T) {
 }
 
 func equality(t *testing.T, seed uint64, blocks int) {
-	h := &history{chain: start(t, 4, ledgertest.Quotas{Day: 60, Total: 2000}, granted), rng: rand.New(rand.NewPCG(seed, 1)), ders: map[string][]byte{}}
+	delegable := func(f *ledger.Founding) {
+		granted(f)
+		for i := range f.Namespaces {
+			f.Namespaces[i].Delegable = f.Namespaces[i].Type == ledger.NamespaceDNS
+		}
+	}
+	h := &history{chain: start(t, 4, ledgertest.Quotas{Day: 60, Total: 2000}, delegable), rng: rand.New(rand.NewPCG(seed, 1)), ders: map[string][]byte{}}
 	executed, folded, unfiltered := newReplica(), newReplica(), newReplica()
 	state.MayHaveAll(unfiltered.head)
 	seen := map[reason.Code]int{}
@@ -313,6 +376,7 @@ func equality(t *testing.T, seed uint64, blocks int) {
 		if l.Root() != executed.head.Root() || l.Chunks().Root() != executed.head.Chunks().Root() || fmt.Sprint(l.Channel()) != fmt.Sprint(executed.head.Channel()) {
 			t.Fatal("the loaded state differs")
 		}
+		agree(t, executed.store, l)
 		return l
 	}
 	genesis, err := ledger.ParseBlock(h.c.Genesis)
@@ -370,7 +434,8 @@ func equality(t *testing.T, seed uint64, blocks int) {
 	}
 	same()
 	for _, c := range []reason.Code{0, 1, 2, reason.Replayed, reason.Expired, reason.ExpiryTooFar, reason.WrongChannel, reason.NotAuthenticated,
-		reason.NotAuthorised, reason.AlreadyRevoked, reason.InstanceOfAnother, reason.InstanceHasAnotherName, reason.ProposalDecided, reason.VoteUnchanged, reason.NameTaken, reason.RuleRefused, reason.RuleDiffers} {
+		reason.NotAuthorised, reason.AlreadyRevoked, reason.InstanceOfAnother, reason.InstanceHasAnotherName, reason.ProposalDecided, reason.VoteUnchanged, reason.NameTaken,
+		reason.Countersignature, reason.OrganisationState, reason.RuleRefused, reason.RuleDiffers} {
 		if seen[c] == 0 {
 			t.Errorf("no random transaction was answered %s; the histories are too tame", c)
 		}
@@ -385,7 +450,26 @@ func equality(t *testing.T, seed uint64, blocks int) {
 			t.Errorf("no proposal ended %s; the histories are too tame: %v", s, states)
 		}
 	}
-	t.Logf("%d leaves, %d transactions, %d kinds of answer", len(h.all), len(h.past), len(seen))
+	kinds := map[ledger.Op]int{}
+	cut := uint64(0)
+	for _, raw := range h.all {
+		if e, err := ledger.ParseEntry(raw); err == nil && e.Op != nil {
+			op, _, _ := ledger.ParseBody(e.Op.Body)
+			kinds[op]++
+			for _, c := range e.Op.Effects.Cuts {
+				cut += c.Leaves
+			}
+		}
+	}
+	for _, op := range []ledger.Op{ledger.OpNamespace, ledger.OpOrganisationChange, ledger.OpNamespaceChange, ledger.OpCutOff} {
+		if kinds[op] == 0 {
+			t.Errorf("no operation %d was accepted; the histories are too tame: %v", op, kinds)
+		}
+	}
+	if n := agree(t, executed.store, executed.head); n == 0 || cut == 0 {
+		t.Errorf("%d certificates are cut off, %d were; the histories are too tame", n, cut)
+	}
+	t.Logf("%d leaves, %d transactions, %d kinds of answer, operations %v, %d cut off", len(h.all), len(h.past), len(seen), kinds, cut)
 }
 
 func sameLeaves(a, b [][]byte) bool {

@@ -55,7 +55,7 @@ func (j *judge) propose(tx *ledger.Parsed, p *ledger.Propose, at uint64, e *ledg
 	if own >= ledger.MaxOwnProposals || len(s.registry.proposals) >= ledger.MaxLiveProposals {
 		return refuse(reason.New(reason.TooManyProposals, "")), nil
 	}
-	need, no := ballotOf(p, m)
+	need, no := s.registry.ballotOf(p, m)
 	switch {
 	case no != nil:
 		return refuse(no), nil
@@ -65,7 +65,7 @@ func (j *judge) propose(tx *ledger.Parsed, p *ledger.Propose, at uint64, e *ledg
 		return refuse(reason.New(reason.HoldTooShort, "%d ms", s.channel.Hold)), nil
 	}
 	attempt := j.fold.fork(len(p.Bodies)) // and forgotten
-	no, err := attempt.enact(&ledger.ProposalRecord{Propose: *p, Member: by[0]}, grant{leaf: at})
+	no, err := attempt.enact(&ledger.ProposalRecord{Propose: *p, Member: by[0]}, grant{leaf: at, decision: at})
 	if no == nil && err == nil {
 		no, err = compile(p, j.facts)
 	}
@@ -93,7 +93,7 @@ func (j *judge) vote(tx *ledger.Parsed, v *ledger.Vote, at uint64, e *ledger.Eff
 	if !slices.ContainsFunc(by, func(n uint64) bool { return choiceOf(p, n) != v.Choice }) {
 		return refuse(reason.New(reason.VoteUnchanged, "")), nil
 	}
-	counted := count(p, v, by, m, at)
+	counted := s.registry.count(p, v, by, m, s.channel.Hold, at)
 	e.Members, e.Decision = by, counted.decision
 	return nil, nil
 }
@@ -173,7 +173,7 @@ func (f *folder) governed(l *ledger.OpLeaf, args any, at uint64) error {
 	f.own()
 	switch a := args.(type) {
 	case *ledger.Propose:
-		need, no := ballotOf(a, m)
+		need, no := f.st.registry.ballotOf(a, m)
 		if no != nil {
 			return fmt.Errorf("%w: %w", ErrBadLeaves, no)
 		}
@@ -194,7 +194,7 @@ func (f *folder) governed(l *ledger.OpLeaf, args any, at uint64) error {
 		if p == nil || p.State != ledger.ProposalOpen || p.Digest != a.Digest {
 			return fmt.Errorf("%w: a vote on no open proposal", ErrBadLeaves)
 		}
-		c := count(p, a, by, m, at)
+		c := f.st.registry.count(p, a, by, m, f.st.channel.Hold, at)
 		if c.decision != l.Effects.Decision {
 			return fmt.Errorf("%w: another decision than the votes'", ErrBadLeaves)
 		}
@@ -207,17 +207,18 @@ func (f *folder) governed(l *ledger.OpLeaf, args any, at uint64) error {
 type counted struct {
 	rec      ledger.ProposalRecord
 	decision ledger.Decision
+	hasty    bool // it widens trust now, and waits for less than the rules in force demand
 }
 
 // count adds the vote of members to a proposal.
-func count(p *ledger.ProposalRecord, v *ledger.Vote, by []uint64, m *ledger.MemberSet, at uint64) counted {
+func (r *registry) count(p *ledger.ProposalRecord, v *ledger.Vote, by []uint64, m *ledger.MemberSet, hold ledger.Millis, at uint64) counted {
 	rec := *p
 	rec.Votes = slices.DeleteFunc(slices.Clone(rec.Votes), func(x ledger.MemberVote) bool { return slices.Contains(by, x.Member) })
 	for _, n := range by {
 		rec.Votes = append(rec.Votes, ledger.MemberVote{Member: n, Choice: v.Choice, Leaf: at})
 	}
 	slices.SortFunc(rec.Votes, func(a, b ledger.MemberVote) int { return cmp.Compare(a.Member, b.Member) })
-	need, no := ballotOf(&rec.Propose, m)
+	need, no := r.ballotOf(&rec.Propose, m)
 	if no != nil { // it was one that can be voted on when it was made
 		return counted{rec: rec}
 	}
@@ -233,9 +234,9 @@ func count(p *ledger.ProposalRecord, v *ledger.Vote, by []uint64, m *ledger.Memb
 	}
 	switch {
 	case approved >= need.threshold:
-		return counted{rec, ledger.Approved}
+		return counted{rec, ledger.Approved, need.widens && rec.Hold < hold}
 	case uint64(len(m.Members))-rejected < need.threshold:
-		return counted{rec, ledger.Rejected}
+		return counted{rec: rec, decision: ledger.Rejected}
 	}
 	return counted{rec: rec}
 }
@@ -250,6 +251,8 @@ func (f *folder) voted(leaf uint64, c counted, at uint64) error {
 	case c.decision == 0:
 	case c.decision == ledger.Rejected:
 		rec.State = ledger.ProposalRejected
+	case c.hasty: // when it was made it did not widen, or the rules asked for less
+		rec.State, rec.Height, rec.Code = ledger.ProposalFailed, f.head.Height, reason.HoldTooShort
 	case rec.Hold > 0:
 		rec.State = ledger.ProposalWaiting
 	default:

@@ -15,7 +15,7 @@ func (j *judge) publish(tx *ledger.Parsed, p *ledger.Publish, x *Examined, at ui
 	if p.Commitment != nil {
 		return refuse(reason.New(reason.Reserved, "commitment form")), nil
 	}
-	line, org, no := j.publisher(tx, p)
+	voucher, line, org, no := j.publisher(tx.Tx.Signers, p)
 	if no != nil {
 		return no, nil
 	}
@@ -42,7 +42,6 @@ func (j *judge) publish(tx *ledger.Parsed, p *ledger.Publish, x *Examined, at ui
 	if no, err := j.instance(line.Owner, prof, cert); no != nil || err != nil {
 		return no, err
 	}
-	voucher := tx.Tx.Signers[0]
 	device := device(line.Owner, prof, cert)
 	if no, err := j.unique(known, device); no != nil || err != nil {
 		return no, err
@@ -66,27 +65,29 @@ func (j *judge) publish(tx *ledger.Parsed, p *ledger.Publish, x *Examined, at ui
 	return nil, nil
 }
 
-// publisher finds the line key that vouches.
-func (j *judge) publisher(tx *ledger.Parsed, p *ledger.Publish) (*ledger.RegisteredKey, *ledger.OrgRecord, *outcome) {
+// publisher finds the line key that vouches, its id and its organisation.
+func (j *judge) publisher(signers []ledger.Hash, p *ledger.Publish) (id ledger.Hash, line *ledger.RegisteredKey, org *ledger.OrgRecord, no *outcome) {
 	r, h := j.fold.st.registry, j.header.Height
-	if len(tx.Tx.Signers) != 1 {
-		return nil, nil, refuse(reason.New(reason.WrongSigners, "a publication is signed by one line key"))
+	id, admins, no := j.voucher(signers)
+	if no != nil {
+		return id, nil, nil, no
 	}
-	line := r.keys[tx.Tx.Signers[0]]
+	line = r.keys[id]
 	if line == nil || line.Role != ledger.KeyRoleLine || line.Line.Rights&ledger.RightPublish == 0 {
-		return nil, nil, refuse(reason.New(reason.NotAPublisher, ""))
+		return id, nil, nil, refuse(reason.New(reason.NotAPublisher, ""))
 	}
-	if h < line.Line.From || (line.Line.Until != 0 && h > line.Line.Until) {
-		return nil, nil, refuse(reason.New(reason.LineKeyNotInForce, ""))
+	org = r.orgs[line.Owner]
+	switch {
+	case h < line.Line.From || (line.Line.Until != 0 && h > line.Line.Until):
+		no = refuse(reason.New(reason.LineKeyNotInForce, ""))
+	case org == nil || org.State != ledger.OrgActive:
+		no = refuse(reason.New(reason.OrganisationState, ""))
+	case len(line.Cuts) > 0 && admins < org.AdminM:
+		no = refuse(reason.New(reason.Countersignature, ""))
+	case !slices.Contains(line.Line.Profiles, p.Profile) || !slices.Contains(org.Profiles, p.Profile):
+		no = refuse(reason.New(reason.ProfileNotGranted, "%d", p.Profile))
 	}
-	org := r.orgs[line.Owner]
-	if org == nil {
-		return nil, nil, refuse(reason.New(reason.OrganisationState, ""))
-	}
-	if !slices.Contains(line.Line.Profiles, p.Profile) || !slices.Contains(org.Profiles, p.Profile) {
-		return nil, nil, refuse(reason.New(reason.ProfileNotGranted, "%d", p.Profile))
-	}
-	return line, org, nil
+	return id, line, org, no
 }
 
 // profile checks the certificate against the profile it is submitted under.

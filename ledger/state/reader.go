@@ -1,6 +1,7 @@
 package state
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 
@@ -50,6 +51,9 @@ func (r *reader) leaf(raw []byte) error {
 		}
 		if err := r.operation(e.Op, x, at); err != nil {
 			return err
+		}
+		if err := r.cutOffs(e.Op, x); err != nil {
+			return bad(err)
 		}
 		if e.Op.Effects.Rules != r.st.channel.Rules {
 			return bad(fmt.Errorf("judged by rule version %d", e.Op.Effects.Rules))
@@ -112,6 +116,20 @@ func (r *reader) expected(l *ledger.OpLeaf) (*Examined, error) {
 	return x, r.placed(x, l.Position)
 }
 
+// cutOffs holds what a leaf says of cut-offs to what folding it did.
+func (r *reader) cutOffs(l *ledger.OpLeaf, x *Examined) error {
+	same := func(a, b ledger.CutEffect) bool {
+		return a.Scope == b.Scope && bytes.Equal(a.Target, b.Target) && a.From == b.From && a.Reason == b.Reason && a.Runs == b.Runs && a.Leaves == b.Leaves && a.Hash == b.Hash
+	}
+	if !slices.EqualFunc(l.Effects.Cuts, r.cuts, same) {
+		return fmt.Errorf("other cut-offs than it has")
+	}
+	if _, vote := x.Args.(*ledger.Vote); vote && (l.Effects.Authority == ledger.ByQuorum) != (len(r.cuts) > 0) {
+		return fmt.Errorf("a vote in another capacity than it cuts off in")
+	}
+	return nil
+}
+
 // placed holds operations to genesis, to the time after it, and to the rule version that has them.
 func (r *reader) placed(x *Examined, position uint64) error {
 	genesis := r.head.Height == 0
@@ -120,11 +138,11 @@ func (r *reader) placed(x *Examined, position uint64) error {
 		if genesis {
 			return fmt.Errorf("not an operation of genesis")
 		}
-	case *ledger.LineKey:
+	case *ledger.LineKey, *ledger.Namespace:
 		if !genesis && r.st.channel.Rules < ledger.Governed || genesis && position == 0 {
 			return fmt.Errorf("an operation of genesis out of place")
 		}
-	case *ledger.Propose, *ledger.Vote, *ledger.Withdraw:
+	case *ledger.Propose, *ledger.Vote, *ledger.Withdraw, *ledger.OrganisationChange, *ledger.NamespaceChange, *ledger.CutOff:
 		if genesis || r.st.channel.Rules < ledger.Governed {
 			return fmt.Errorf("an operation that rule version %d does not have", r.st.channel.Rules)
 		}

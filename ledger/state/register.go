@@ -17,11 +17,14 @@ func (f *folder) own() *registry {
 
 // register folds the registrations of genesis and of organisations' admins.
 func (f *folder) register(l *ledger.OpLeaf, args any, at uint64) error {
-	f.own()
 	e := &l.Effects
 	if len(e.Runs) > 0 {
 		return fmt.Errorf("%w: a registration gives no leaf a status", ErrBadLeaves)
 	}
+	if n, ok := args.(*ledger.Namespace); ok && f.head.Height > 0 {
+		return f.foldDelegation(l, n, at)
+	}
+	f.own()
 	switch a := args.(type) {
 	case *ledger.Consortium:
 		return f.found(a, at)
@@ -66,18 +69,14 @@ type grant struct {
 
 // addOrganisation, addNamespace and addKey write; the caller has made the registry this layer's own.
 func (f *folder) addOrganisation(id ledger.OrgID, o *ledger.Organisation, by grant) {
-	rec := &ledger.OrgRecord{Organisation: *o, Leaf: by.leaf, Decision: by.decision}
-	f.st.registry.orgs[id] = rec
-	f.st.put(ledger.RecordOrg, id[:], rec)
+	f.putOrganisation(id, &ledger.OrgRecord{Organisation: *o, Leaf: by.leaf, Decision: by.decision})
 	for _, spki := range o.AdminKeys {
 		f.addKey(&ledger.RegisteredKey{Role: ledger.KeyRoleAdmin, Owner: id, SPKI: spki, Leaf: by.leaf, Decision: by.decision})
 	}
 }
 
 func (f *folder) addNamespace(id ledger.OrgID, n *ledger.Namespace, by grant) {
-	rec := &ledger.NamespaceRecord{Namespace: *n, Leaf: by.leaf, Decision: by.decision}
-	f.st.registry.namespaces[id] = rec
-	f.st.put(ledger.RecordNamespace, id[:], rec)
+	f.putNamespace(id, &ledger.NamespaceRecord{Namespace: *n, Leaf: by.leaf, Decision: by.decision})
 }
 
 func (f *folder) addKey(k *ledger.RegisteredKey) {
@@ -110,7 +109,7 @@ func Load(store Loader, frontier tlog.Frontier) (*State, error) {
 	s.registry.enrol(members)
 	err = firstError(
 		load(store, ledger.RecordOrg, len(ledger.OrgID{}), func(k []byte, v *ledger.OrgRecord) { s.registry.orgs[ledger.OrgID(k)] = v }),
-		load(store, ledger.RecordNamespace, len(ledger.OrgID{}), func(k []byte, v *ledger.NamespaceRecord) { s.registry.namespaces[ledger.OrgID(k)] = v }),
+		load(store, ledger.RecordNamespace, len(ledger.OrgID{}), func(k []byte, v *ledger.NamespaceRecord) { s.registry.add(ledger.OrgID(k), v) }),
 		load(store, ledger.RecordRegistry, len(ledger.Hash{}), func(k []byte, v *ledger.RegisteredKey) { s.registry.keys[ledger.Hash(k)] = v }),
 		load(store, ledger.RecordProposal, 8, func(k []byte, v *ledger.ProposalRecord) {
 			if v.State.Live() {

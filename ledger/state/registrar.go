@@ -79,6 +79,15 @@ func (r registrar) namespace(id ledger.OrgID, n *ledger.Namespace) *reason.Error
 		return reason.New(reason.RecordTaken, "namespace %x", id)
 	case r.orgs[n.Owner] == nil:
 		return reason.New(reason.UnknownOrganisation, "of namespace %q", n.Value)
+	case r.rules >= ledger.Governed && (r.orgs[n.Owner].State == ledger.OrgEnded || len(n.Control) > ledger.MaxControl):
+		return reason.New(reason.RegistrationForm, "namespace %q of %s", n.Value, r.orgs[n.Owner].Name)
+	case r.rules < ledger.Governed && n.Newer(), n.Delegable && (n.Type == ledger.NamespaceSerial || n.Type == ledger.NamespacePLMN):
+		return form()
+	}
+	if n.Parent != nil {
+		if no := r.delegation(n); no != nil {
+			return no
+		}
 	}
 	switch n.Type {
 	case ledger.NamespaceSerial:
@@ -138,10 +147,14 @@ func Overlap(kind uint64, a, b string) bool {
 	return false
 }
 
-// alone demands that no namespace of the same type is within a new one, or around it.
+// alone demands that no namespace of the same type is within a new one, or around it, but those it is delegated from.
 func (r registrar) alone(n *ledger.Namespace) *reason.Error {
+	from := map[*ledger.NamespaceRecord]bool{}
+	for id := n.Parent; id != nil; id = r.namespaces[*id].Parent {
+		from[r.namespaces[*id]] = true
+	}
 	for _, other := range r.namespaces {
-		if other.Type == n.Type && Overlap(n.Type, n.Value, other.Value) {
+		if other.Type == n.Type && other.Ended == 0 && !from[other] && Overlap(n.Type, n.Value, other.Value) {
 			return reason.New(reason.NamespaceOverlap, "%q overlaps %q of %s", n.Value, other.Value, r.orgs[other.Owner].Name)
 		}
 	}
@@ -164,13 +177,15 @@ func (r registrar) lineKey(l *ledger.LineKey) *reason.Error {
 		return reason.New(reason.LineKeyPossession, "")
 	case r.orgs[l.Owner] == nil:
 		return reason.New(reason.UnknownOrganisation, "of a line key")
+	case r.orgs[l.Owner].State != ledger.OrgActive:
+		return reason.New(reason.OrganisationState, "%s", r.orgs[l.Owner].Name)
 	case len(l.Namespaces) == 0 || len(l.Namespaces) > 16 || len(l.Profiles) == 0 || len(l.Profiles) > 32 || len(l.Ranges) > 16:
 		return reason.New(reason.RegistrationForm, "a line key with %d namespaces, %d profiles, %d ranges", len(l.Namespaces), len(l.Profiles), len(l.Ranges))
 	case l.Rights == 0 || l.Rights > ledger.RightPublish|ledger.RightSuspend || (l.Until != 0 && l.Until < l.From):
 		return reason.New(reason.RegistrationForm, "a line key's rights or heights")
 	}
 	for _, id := range l.Namespaces {
-		if ns := r.namespaces[id]; ns == nil || ns.Owner != l.Owner {
+		if ns := r.inForce(id); ns == nil || ns.Owner != l.Owner {
 			return reason.New(reason.UnknownNamespace, "%x, which a line key is for", id)
 		}
 	}

@@ -18,17 +18,18 @@ type registry struct {
 	namespaces map[ledger.OrgID]*ledger.NamespaceRecord
 	keys       map[ledger.Hash]*ledger.RegisteredKey
 	proposals  map[uint64]*ledger.ProposalRecord // by leaf: those that are open or waiting
+	delegated  map[ledger.OrgID][]ledger.OrgID   // by namespace: those in force that are delegated from it
 	members    map[ledger.Hash]bool              // ids of all six keys of every member; replaced, never changed
 	book       ruleBook                          // members' own rules
 }
 
 func newRegistry() *registry {
 	return &registry{map[ledger.OrgID]*ledger.OrgRecord{}, map[ledger.OrgID]*ledger.NamespaceRecord{},
-		map[ledger.Hash]*ledger.RegisteredKey{}, map[uint64]*ledger.ProposalRecord{}, map[ledger.Hash]bool{}, ruleBook{}}
+		map[ledger.Hash]*ledger.RegisteredKey{}, map[uint64]*ledger.ProposalRecord{}, map[ledger.OrgID][]ledger.OrgID{}, map[ledger.Hash]bool{}, ruleBook{}}
 }
 
 func (r *registry) clone() *registry {
-	return &registry{maps.Clone(r.orgs), maps.Clone(r.namespaces), maps.Clone(r.keys), maps.Clone(r.proposals), r.members, r.book.clone()}
+	return &registry{maps.Clone(r.orgs), maps.Clone(r.namespaces), maps.Clone(r.keys), maps.Clone(r.proposals), maps.Clone(r.delegated), r.members, r.book.clone()}
 }
 
 // enrol notes the members' keys.
@@ -43,6 +44,14 @@ func (r *registry) enrol(m *ledger.MemberSet) {
 
 // owned reports whether a key has a purpose in the consortium already: one key, one purpose.
 func (r *registry) owned(id ledger.Hash) bool { return r.keys[id] != nil || r.members[id] }
+
+// signer finds a key that may sign transactions.
+func (r *registry) signer(id ledger.Hash) *ledger.RegisteredKey {
+	if k := r.keys[id]; k != nil && k.Role != ledger.KeyRoleRetired {
+		return k
+	}
+	return nil
+}
 
 // admins counts how many of the signers are admin keys of an organisation.
 func (r *registry) admins(org ledger.OrgID, signers []ledger.Hash) (n uint64) {
@@ -69,13 +78,13 @@ func (r *registry) governors(signers []ledger.Hash) uint64 {
 const maxNamespaces = 8
 
 // ownNames finds the namespaces that entitle a line key to what a certificate claims: device serial, DNS names, home
-// domain, hardware type.
+// domain, hardware type. What was delegated from a namespace is not its owner's any more.
 func (r *registry) ownNames(line *ledger.LineKey, prof *profile.Profile, cert *profile.Certificate) ([]ledger.OrgID, *reason.Error) {
 	var used []ledger.OrgID
 	claim := func(kind uint64, covers func(value string) bool) bool {
 		for _, id := range line.Namespaces {
-			ns := r.namespaces[id]
-			if ns == nil || ns.Owner != line.Owner || ns.Type != kind || !covers(ns.Value) {
+			ns := r.inForce(id)
+			if ns == nil || ns.Owner != line.Owner || ns.Type != kind || !covers(ns.Value) || r.delegatedAway(id, covers) {
 				continue
 			}
 			if !slices.Contains(used, id) {

@@ -141,28 +141,36 @@ func (s *State) chunk(n uint64) (c ledger.Chunk, err error) {
 }
 
 func (s *State) setStatus(leaf uint64, st ledger.Status) error {
-	n := leaf / ledger.ChunkLeaves
+	return s.setStatuses(leaf, leaf+1, st)
+}
+
+// setStatuses gives the leaves from first to before end, all of one chunk, a status.
+func (s *State) setStatuses(first, end uint64, st ledger.Status) error {
+	n := first / ledger.ChunkLeaves
 	key := string(Key(ledger.RecordChunk, Uint64Key(n)))
-	if own := s.writes[key]; own != nil {
-		(*ledger.Chunk)(own).Set(leaf, st) // nobody has seen this layer's yet
-		return nil
+	own := s.writes[key] // nobody has seen this layer's yet
+	if own == nil {
+		c, err := s.chunk(n)
+		if err != nil {
+			return err
+		}
+		own = c[:]
+		s.writes[key] = own
 	}
-	c, err := s.chunk(n)
-	if err != nil {
-		return err
+	for leaf := first; leaf < end; leaf++ {
+		(*ledger.Chunk)(own).Set(leaf, st)
 	}
-	c.Set(leaf, st)
-	s.writes[key] = c[:]
 	return nil
 }
 
-// KeyRecord returns what was published over a key.
+// KeyRecord returns what was published over a key, and where it stands: cut-offs of who vouched are in it.
 func (s *State) KeyRecord(spki ledger.Hash) (*ledger.KeyRecord, error) {
 	var r ledger.KeyRecord
 	ok, err := s.get(ledger.RecordKey, spki[:], &r)
 	if err != nil || !ok {
 		return nil, err
 	}
+	s.Standing(&r)
 	return &r, nil
 }
 
@@ -177,4 +185,4 @@ func (s *State) Applied(id ledger.Hash) (*ledger.TxRecord, error) {
 }
 
 // Registered reports whether a key id is a registered key: a line, admin or governance key.
-func (s *State) Registered(id ledger.Hash) bool { return s.registry.keys[id] != nil }
+func (s *State) Registered(id ledger.Hash) bool { return s.registry.signer(id) != nil }

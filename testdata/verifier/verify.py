@@ -46,12 +46,15 @@ HASH, ID = bstr(32, 32), bstr(16, 16)
 OPERATION = row(uint(1, 1), uint(2, 2), table({1: uint(), 2: uint(), 3: bstr(0, 16384), 4: table(
     {10: uint(), 13: uint()}, {
         1: ID, 2: uint(1), 3: uint(), 4: uint(1), 5: many(row(uint(), uint(), uint(0, 3)), 1, 1000), 6: HASH,
-        7: many(ID, 1), 8: uint(1), 9: HASH, 11: row(ID, uint()), 12: ID, 14: uint(1)})}, {}))
+        7: many(ID, 1), 8: uint(1), 9: HASH, 11: row(ID, uint()), 12: ID, 14: uint(1), 15: many(uint(), 1), 16: uint(1),
+        20: many(row(uint(), bstr(), uint(), uint(), uint(), uint(), HASH), 1, 16)})}, {}))
 EPOCH = row(uint(1, 1), uint(3, 3), table({1: row(bstr(), bstr()), 2: uint(), 3: HASH, 4: uint(), 5: HASH,
                                            6: many(row(uint(), HASH), 0, 256)}, {7: HASH}))
 PUBLISH = row(uint(1, 1), lambda v: table({1: uint()}, {2: bstr(1, 16384), 3: HASH})(v) and len(v) == 2)
 CHANGE = row(uint(2, 2), lambda v: table({1: uint(1, 3), 2: uint(1, 6), 3: HASH, 5: uint()}, {
     4: uint(), 6: uint(), 7: uint(), 8: bstr(1, 2048)})(v) and (4 in v) == (v[2] == 1))
+VOTE = row(uint(69, 69), table({1: uint(), 2: uint(1, 3), 3: HASH}, {}))
+CUT = row(uint(73, 73), lambda v: table({1: uint(5, 7), 2: bstr(), 3: uint(), 4: uint()}, {})(v) and len(v[2]) == (16 if v[1] == 7 else 32))
 RECEIPT = table({1: uint(1, 1), 2: bstr(), 3: bstr()}, {4: many(bstr(), 1)})
 STATUS = table({1: uint(1, 1), 2: bstr(), 3: uint(), 4: bstr(), 5: many(HASH)}, {6: row(uint(), bstr(), many(HASH))})
 # --- Text: parsed leniently, then written again, which must give what was there.
@@ -145,7 +148,7 @@ def proof(policy, file, rule, entry):  # gives the extra data and index; the che
     need(len(times) >= q, "quorum-not-reached")  # check
     need(included(index, size, sha256(b"\0", entry(extra)), path, root), "not-included")  # check
     return extra, index, size, root, sorted(times, reverse=True)[len(witnesses) - q]
-def status(policy, file, leaf):  # gives the status and its time
+def status(policy, file, leaf):  # gives the status, its time, and the cut-offs that may be its cause
     x, index, size, root, when = proof(policy, file, STATUS, lambda x: x[2])
     need(index == size - 1, "epoch-not-last")  # check
     epoch = decode(x[2], EPOCH, "not-an-epoch")[2]
@@ -157,14 +160,17 @@ def status(policy, file, leaf):  # gives the status and its time
     bits = x[4][leaf % 1024 // 4] >> 2 * (leaf % 4) & 3
     need(bits != 0, "no-status")  # check
     need(bits == 1 or 6 in x, "bad-cause")  # check
+    cuts = []
     if 6 in x:
         need(included(x[6][0], size, sha256(b"\0", x[6][1]), x[6][2], root), "bad-cause")  # check
         change = decode(x[6][1], OPERATION, "bad-cause")[2]
-        decode(change[3], CHANGE, "bad-cause")  # check
-        runs = [run for run in change[4].get(5, []) if run[0] <= leaf < run[0] + run[1]]
-        need(runs, "bad-cause")  # check
-        need(runs[0][2] == bits, "cause-status-mismatch")  # check
-    return bits, when
+        changes = decode(change[3], lambda v: CHANGE(v) or VOTE(v) or CUT(v), "bad-cause")[0] == 2  # check
+        given = [run[2] for run in change[4].get(5, []) if changes and run[0] <= leaf < run[0] + run[1]]
+        cuts = [cut for cut in change[4].get(20, []) if not changes and cut[2] <= leaf < x[6][0]]
+        given += [3 for _ in cuts]
+        need(given, "bad-cause")  # check
+        need(given[0] == bits, "cause-status-mismatch")  # check
+    return bits, when, cuts
 def tree(hashes):  # the Merkle root over leaf hashes
     if len(hashes) < 2: return hashes[0] if hashes else sha256()
     k = 1 << (len(hashes) - 1).bit_length() - 1
@@ -184,18 +190,20 @@ def snapshot(policy, file, leaf, bad="bad-snapshot-file"):  # as status, of a fi
     need(leaf < index, "leaf-not-covered")  # check
     bits = chunks[leaf // 1024][leaf % 1024 // 4] >> 2 * (leaf % 4) & 3
     need(bits != 0, "no-status")  # check
-    return bits, when
+    return bits, when, []
 def verdict(policy, receipt_file, status_file, cert, now, max_age, published_only):  # times in seconds
     try:
         policy = parse_policy(policy)
         need(1 <= len(cert) <= 8192, "bad-certificate-file")  # check
         x, leaf, *_ = proof(policy, receipt_file, RECEIPT, lambda x: x[2] + cert + x[3])
-        body = decode(x[2] + cert + x[3], OPERATION, "not-a-publication")[2][3]
-        need(decode(body, PUBLISH, "not-a-publication")[1].get(2) == cert, "wrong-certificate")  # check
+        published = decode(x[2] + cert + x[3], OPERATION, "not-a-publication")[2]
+        need(decode(published[3], PUBLISH, "not-a-publication")[1].get(2) == cert, "wrong-certificate")  # check
         if published_only: return "published"
         need(status_file is not None, "status-not-checked")  # check
         kind = snapshot if status_file.startswith(b"quorate/snapshot/") else status
-        bits, when = kind(policy, status_file, leaf)
+        bits, when, cuts = kind(policy, status_file, leaf)
+        who = {5: published[4].get(6), 7: published[4].get(1)}
+        need(cuts == [] or any(cut[1] == who.get(cut[0]) for cut in cuts), "bad-cause")  # check
         need(bits != 3, "revoked")  # check
         need(now - when <= max_age, "stale")  # check
         need(when - now <= 300, "from-the-future")  # check
