@@ -49,6 +49,7 @@ const (
 	RecordRefusal   RecordKind = 'x' // RefusalKey -> Refusal
 	RecordProposal  RecordKind = 'p' // u64 leaf of the proposal -> ProposalRecord
 	RecordRule      RecordKind = 'a' // RuleKey -> RuleRecord
+	RecordMemberSet RecordKind = 'g' // u64 number of the document -> MemberSetRecord
 	RecordHeight    RecordKind = 'h' // u64 height -> BlockRecord
 	RecordChannel   RecordKind = 'm' // one record: ChannelRecord
 )
@@ -57,7 +58,7 @@ const (
 func (k RecordKind) Known() bool {
 	switch k {
 	case RecordKey, RecordDevice, RecordInstance, RecordCertID, RecordTx, RecordOrg, RecordNamespace, RecordRegistry, RecordUsage, RecordChunk, RecordChange, RecordRefusal,
-		RecordProposal, RecordRule, RecordHeight, RecordChannel:
+		RecordProposal, RecordRule, RecordMemberSet, RecordHeight, RecordChannel:
 		return true
 	}
 	return false

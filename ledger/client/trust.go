@@ -1,0 +1,118 @@
+package client
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"net/http"
+
+	"github.com/quorate-pki/quorate/internal/reason"
+	"github.com/quorate-pki/quorate/ledger"
+	"github.com/quorate-pki/quorate/ledger/tlog"
+	"github.com/quorate-pki/quorate/verify"
+)
+
+// trusting verifies checkpoints by the member sets that the client knows, and asks the nodes for newer ones when none of those will
+// do. Nothing is taken from a node but what leads, signature by signature, from the policy's own member set to the newest.
+type trusting struct {
+	ctx context.Context
+	c   *Client
+}
+
+// trust is for one call.
+func (c *Client) trust(ctx context.Context) tlog.NoteVerifier { return trusting{ctx, c} }
+
+// Verify implements tlog.NoteVerifier.
+func (t trusting) Verify(note []byte) (*tlog.Verified, error) {
+	v, err := t.c.Trust().Verify(note)
+	if code, _ := reason.CodeOf(err); code != reason.QuorumNotReached && code != reason.NoLogSignature {
+		return v, err
+	}
+	if no := t.c.FollowMembers(t.ctx); no != nil {
+		return nil, fmt.Errorf("%w (looking for newer member sets: %v)", err, no)
+	}
+	return t.c.Trust().Verify(note)
+}
+
+// Trust is the policy and the member sets that are known to follow its own.
+func (c *Client) Trust() *verify.Trust { return c.known.Load() }
+
+// FollowMembers asks for the member sets that follow the policy's, and trusts them from now on if they are proved to.
+func (c *Client) FollowMembers(ctx context.Context) error {
+	links, err := c.MemberLinks(ctx)
+	if err != nil {
+		return err
+	}
+	next, err := c.Trust().Follow(links)
+	if err != nil {
+		return err
+	}
+	for {
+		known := c.known.Load()
+		if m := known.Members(); m != nil && m.Number >= next.Members().Number || c.known.CompareAndSwap(known, next) {
+			return nil
+		}
+	}
+}
+
+// MemberLinks are the member sets that were in force, oldest first, from the policy's on when that says which it is; told, not proved:
+// verify.Trust and ledger.Walk prove them.
+func (c *Client) MemberLinks(ctx context.Context) ([]ledger.MemberSetLink, error) {
+	var after []byte
+	if c.cfg.Policy != nil && c.cfg.Policy.Set != nil {
+		after = binary.BigEndian.AppendUint64(nil, c.cfg.Policy.Set.Number-1)
+	}
+	var links []ledger.MemberSetLink
+	for rec, err := range c.Records(ctx, ledger.RecordMemberSet, nil, after) {
+		if err != nil {
+			return nil, err
+		}
+		var r ledger.MemberSetRecord
+		if err := ledger.Decode(rec.Value, &r); err != nil || len(links) == ledger.MaxMemberLinks {
+			return nil, untrusted("the member sets do not decode, or are more than %d", ledger.MaxMemberLinks)
+		}
+		links = append(links, r.Link())
+	}
+	if len(links) > 0 {
+		return links, nil
+	}
+	first, err := c.foundingMembers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return []ledger.MemberSetLink{{Document: first, Signatures: []ledger.MemberSignature{}}}, nil
+}
+
+// foundingMembers is the first member-set document, from leaf 1; told.
+func (c *Client) foundingMembers(ctx context.Context) (document []byte, err error) {
+	_, err = c.ask(ctx, http.MethodGet, c.v1("/entries/1"), "", nil, func(raw []byte) error {
+		entry, err := ledger.ParseEntry(raw)
+		if err != nil || entry.Op == nil || len(entry.Op.Body) > ledger.MaxBody {
+			return untrusted("leaf 1 is not the founding of a consortium")
+		}
+		_, args, err := ledger.ParseBody(entry.Op.Body)
+		founding, ok := args.(*ledger.Consortium)
+		if err != nil || !ok {
+			return untrusted("leaf 1 is not the founding of a consortium")
+		}
+		document = founding.MemberSet
+		return nil
+	})
+	return document, err
+}
+
+// members fetches the member-set document in force at an epoch. Whoever sends another is found out by its hash.
+func (c *Client) members(ctx context.Context, e *verify.Epoch) (*ledger.MemberSet, error) {
+	return elsewhere(c, func() (*ledger.MemberSet, error) {
+		links, err := c.MemberLinks(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, l := range links {
+			if ledger.Sum(l.Document) == e.MemberSet {
+				return e.Members(l.Document)
+			}
+		}
+		return e.Members(links[len(links)-1].Document) // which says that it is another
+	})
+}
