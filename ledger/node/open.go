@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"net"
@@ -262,7 +263,7 @@ func (n *Node) openMachine(st *state.State, f *layout.Final, memory *commit.Sign
 	if n.machine != nil {
 		seen = n.machine.Traces()
 	}
-	machine, err := commit.New(commit.Config{Final: st, Cosigners: cosigners, Policy: n.policy,
+	machine, err := commit.New(commit.Config{Final: st, Cosigners: cosigners, Keys: n.cosigningKeys(),
 		Self: n.members.CosignerName(n.cfg.Member), Memory: memory, Resign: ledger.Millis(n.cfg.Resign.Milliseconds()),
 		Facts: n.facts, Least: n.least, Seen: seen})
 	if err != nil {
@@ -274,4 +275,9 @@ func (n *Node) openMachine(st *state.State, f *layout.Final, memory *commit.Sign
 		return nil // published with the next quorum
 	}
 	return n.publish(f.Checkpoint, st)
+}
+
+// cosigningKeys are the keys that this member can cosign by.
+func (n *Node) cosigningKeys() []tlog.VKey {
+	return []tlog.VKey{{Name: n.members.CosignerName(n.cfg.Member), Type: tlog.TypeCosignature, Public: n.cfg.CosigningKey.Public().(ed25519.PublicKey)}}
 }
