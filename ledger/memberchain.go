@@ -3,6 +3,7 @@ package ledger
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/quorate-pki/quorate/internal/reason"
@@ -152,6 +153,16 @@ func (m *MemberSet) Step(hash Hash, next *MemberSet, past *MemberHistory) *reaso
 		return reason.New(reason.MemberSetStep, "nothing changes")
 	}
 	return past.Fits(m, next)
+}
+
+// Follower is a set to edit into the one that follows this.
+func (m *MemberSet) Follower() *MemberSet {
+	next := *m
+	next.Number, next.Previous, next.Members = m.Number+1, Sum(Encode(m)), slices.Clone(m.Members)
+	for i := range next.Members {
+		next.Members[i].Keys = maps.Clone(next.Members[i].Keys)
+	}
+	return &next
 }
 
 // difference says which members are new, gone, or have other keys.

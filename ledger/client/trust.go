@@ -62,6 +62,11 @@ func (c *Client) MemberLinks(ctx context.Context) ([]ledger.MemberSetLink, error
 	if c.cfg.Policy != nil && c.cfg.Policy.Set != nil {
 		after = binary.BigEndian.AppendUint64(nil, c.cfg.Policy.Set.Number-1)
 	}
+	return c.memberLinks(ctx, after)
+}
+
+// memberLinks are those whose records come after a key.
+func (c *Client) memberLinks(ctx context.Context, after []byte) ([]ledger.MemberSetLink, error) {
 	var links []ledger.MemberSetLink
 	for rec, err := range c.Records(ctx, ledger.RecordMemberSet, nil, after) {
 		if err != nil {
@@ -115,4 +120,52 @@ func (c *Client) members(ctx context.Context, e *verify.Epoch) (*ledger.MemberSe
 		}
 		return e.Members(links[len(links)-1].Document) // which says that it is another
 	})
+}
+
+// MembersInForce proves which member set is in force, as of an epoch whose age is the caller's to judge, and returns the way to it from the
+// policy's own. A node that keeps the newest sets back is found out by the epoch, which names the one in force.
+func (c *Client) MembersInForce(ctx context.Context) (*ledger.MemberSet, []ledger.MemberSetLink, *verify.Epoch, error) {
+	type found struct {
+		set   *ledger.MemberSet
+		links []ledger.MemberSetLink
+		epoch *verify.Epoch
+	}
+	f, err := elsewhere(c, func() (found, error) {
+		if err := c.FollowMembers(ctx); err != nil {
+			return found{}, err
+		}
+		links, err := c.MemberLinks(ctx)
+		if err != nil {
+			return found{}, err
+		}
+		raw, err := c.get(ctx, c.v1("/epoch"))
+		if err != nil {
+			return found{}, err
+		}
+		epoch, err := verify.LastEpoch(c.trust(ctx), raw)
+		if err != nil {
+			return found{}, err
+		}
+		set := c.Trust().Members()
+		if ledger.Sum(ledger.Encode(set)) != epoch.MemberSet {
+			return found{}, untrusted("the epoch at leaf %d has another member set in force than number %d", epoch.Leaf, set.Number)
+		}
+		return found{set, links, epoch}, nil
+	})
+	return f.set, f.links, f.epoch, err
+}
+
+// LastMemberNumber is the greatest number that any member of the sets that a node tells ever had.
+func (c *Client) LastMemberNumber(ctx context.Context) (last uint64, err error) {
+	links, err := c.memberLinks(ctx, nil)
+	for _, l := range links {
+		m, no := ledger.ParseMemberSetStrict(l.Document)
+		if no != nil {
+			return 0, no
+		}
+		for _, x := range m.Members {
+			last = max(last, x.Number)
+		}
+	}
+	return last, err
 }

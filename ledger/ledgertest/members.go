@@ -52,13 +52,9 @@ func KeyName(member string, purpose uint64, generation int) string {
 
 // After is the document that follows a set, as edited. The quorum is the least there can be, unless it is edited.
 func (c *Consortium) After(m *ledger.MemberSet, edit func(next *ledger.MemberSet)) []byte {
-	next := *m
-	next.Members = slices.Clone(m.Members)
-	for i := range next.Members {
-		next.Members[i].Keys = maps.Clone(next.Members[i].Keys)
-	}
-	next.Number, next.Previous, next.Quorum = m.Number+1, ledger.Sum(ledger.Encode(m)), 0
-	edit(&next)
+	next := m.Follower()
+	next.Quorum = 0
+	edit(next)
 	if next.Quorum == 0 {
 		next.Quorum = uint64(2*len(next.Members)/3 + 1)
 	}
