@@ -42,7 +42,7 @@ func (b *bench) fill() error {
 			sigs = append(sigs, tlog.SignCheckpoint(cp, cp.Origin, keys.log))
 		}
 		// The memory comes first, as with everything that a key signs.
-		s, err := cosign.Open(cosign.Config{FS: vfs.Default, Path: filepath.Join(b.data(member.Name), layout.Signer), Key: keys.cosigning,
+		s, err := cosign.Open(cosign.Config{FS: vfs.Default, Path: filepath.Join(b.data(member.Name), layout.Signer), Keys: []ed25519.PrivateKey{keys.cosigning},
 			Name: b.consortium.set.CosignerName(member.Name), Origin: cp.Origin, Channel: ch.Channel, Inception: true})
 		if err != nil {
 			return err

@@ -22,7 +22,7 @@ import (
 const file = "node/signer"
 
 func config(fs vfs.FS, inception bool) cosign.Config {
-	return cosign.Config{FS: fs, Path: file, Key: ed25519.NewKeyFromSeed(make([]byte, 32)), Name: "test.example/ca-a",
+	return cosign.Config{FS: fs, Path: file, Keys: []ed25519.PrivateKey{ed25519.NewKeyFromSeed(make([]byte, 32))}, Name: "test.example/ca-a",
 		Origin: "test.example/main/0", Channel: ledger.Hash{7}, Inception: inception}
 }
 
@@ -60,7 +60,7 @@ func TestSignRemembers(t *testing.T) {
 		t.Fatal("it never signed")
 	}
 	for h := range uint64(5) {
-		out, err := s.Sign(statement(h))
+		out, err := s.Sign(statement(h, s.VKeys()[0]))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -110,7 +110,7 @@ func TestNeverContradicts(t *testing.T) {
 		for _, restart := range []bool{false, true} {
 			fs := mem(t)
 			s := open(t, fs, true)
-			if _, err := s.Sign(statement(5)); err != nil {
+			if _, err := s.Sign(statement(5, s.VKeys()[0])); err != nil {
 				t.Fatal(err)
 			}
 			if restart {
@@ -118,7 +118,7 @@ func TestNeverContradicts(t *testing.T) {
 			}
 			st := statement(5)
 			tc.change(&st)
-			_, err := s.Sign(st)
+			_, err := s.Sign(st, s.VKeys()[0])
 			if (err == nil) != tc.ok {
 				t.Errorf("%s, restart %v: %v", name, restart, err)
 			}
@@ -130,7 +130,7 @@ func TestNeverContradicts(t *testing.T) {
 	s := open(t, mem(t), true)
 	st := statement(1)
 	st.Time = 0
-	if _, err := s.Sign(st); err == nil {
+	if _, err := s.Sign(st, s.VKeys()[0]); err == nil {
 		t.Error("signed with a time that no verifier accepts")
 	}
 }
@@ -161,7 +161,7 @@ func TestCrashInSign(t *testing.T) {
 				default:
 					t.Fatalf("crash %d: remembers %+v", crashes, s.Last())
 				}
-				if _, err := s.Sign(statement(6)); err != nil {
+				if _, err := s.Sign(statement(6, s.VKeys()[0])); err != nil {
 					t.Fatalf("crash %d: %v", crashes, err)
 				}
 			}
@@ -202,7 +202,7 @@ func TestFaultInSign(t *testing.T) {
 				hook.Before = f
 			}
 			s := open(t, hook, false)
-			_, err := s.Sign(statement(5))
+			_, err := s.Sign(statement(5, s.VKeys()[0]))
 			if !hit {
 				if err != nil {
 					t.Fatal(err)
@@ -214,7 +214,7 @@ func TestFaultInSign(t *testing.T) {
 			}
 			other := statement(5)
 			other.Root[9] ^= 1
-			if _, err := s.Sign(other); err == nil {
+			if _, err := s.Sign(other, s.VKeys()[0]); err == nil {
 				t.Fatalf("step %d: signs after a fault", k)
 			}
 			if got := open(t, fs, false).Last().Statement; got != statement(4) && got != statement(5) {

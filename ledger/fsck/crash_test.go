@@ -157,7 +157,7 @@ func TestSignerMemory(t *testing.T) {
 		if err := d.fs.Remove("node/signer"); err != nil {
 			t.Fatal(err)
 		}
-		s, err := cosign.Open(cosign.Config{FS: d.fs, Path: "node/signer", Key: d.c.Key("ca-a/cosigning"), Name: "test.example/ca-a",
+		s, err := cosign.Open(cosign.Config{FS: d.fs, Path: "node/signer", Keys: []ed25519.PrivateKey{d.c.Key("ca-a/cosigning")}, Name: "test.example/ca-a",
 			Origin: "test.example/main/0", Channel: d.c.Channel, Inception: true})
 		if err != nil {
 			t.Fatal(err)

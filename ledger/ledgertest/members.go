@@ -129,16 +129,24 @@ func (c *Consortium) governanceOf(x ledger.Member) string {
 // ChangeMembers are the transactions by which the members of a set put a document in force: a proposal, and the vote of all of them. They
 // go into one block, first, on a log of so many leaves.
 func (c *Consortium) ChangeMembers(before *ledger.MemberSet, document []byte, at time.Time, nonce, size uint64) [][]byte {
-	l := c.SignedByAll(before, document)
+	propose, body := c.ProposeChange(before, document, at, nonce)
+	return [][]byte{propose, c.VoteChange(before, document, at, nonce+1, size+1, body)}
+}
+
+// ProposeChange is the transaction that proposes a document, and the operation in it.
+func (c *Consortium) ProposeChange(before *ledger.MemberSet, document []byte, at time.Time, nonce uint64) (tx, body []byte) {
+	body = c.ProposeMembers(document, c.SignedByAll(before, document).Signatures, at, nonce)
+	return c.Tx(at, TxOptions{Nonce: nonce}, [][]byte{body}, c.governanceOf(before.Members[0])), body
+}
+
+// VoteChange is the transaction by which all members approve the proposal of a leaf.
+func (c *Consortium) VoteChange(before *ledger.MemberSet, document []byte, at time.Time, nonce, leaf uint64, body []byte) []byte {
 	var voters []string
 	for _, x := range before.Members {
 		voters = append(voters, c.governanceOf(x))
 	}
-	votes := c.SignSet(document, voters...)
-	p := c.ProposeMembers(document, l.Signatures, at, nonce)
-	propose := c.Tx(at, TxOptions{Nonce: nonce}, [][]byte{p}, voters[0])
-	vote := ledger.EncodeBody(ledger.OpVote, ledger.Vote{Proposal: size + 1, Choice: ledger.Approve, Digest: ledger.Sum(p), Signatures: votes})
-	return [][]byte{propose, c.Tx(at, TxOptions{Nonce: nonce + 1}, [][]byte{vote}, voters...)}
+	vote := ledger.EncodeBody(ledger.OpVote, ledger.Vote{Proposal: leaf, Choice: ledger.Approve, Digest: ledger.Sum(body), Signatures: c.SignSet(document, voters...)})
+	return c.Tx(at, TxOptions{Nonce: nonce}, [][]byte{vote}, voters...)
 }
 
 // ProposeMembers is the body of a proposal of a member set.
