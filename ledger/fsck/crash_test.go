@@ -1,6 +1,7 @@
 package fsck_test
 
 import (
+	"crypto/ed25519"
 	"encoding/binary"
 	"hash/crc32"
 	"math/rand/v2"
@@ -164,7 +165,7 @@ func TestSignerMemory(t *testing.T) {
 		}
 		st := commit.Statement{Height: f.Height, Size: f.Size, Root: f.Root, Header: f.Header, Time: 1}
 		change(&st)
-		if _, err := s.Sign(st); err != nil {
+		if _, err := s.Sign(st, s.VKeys()[0]); err != nil {
 			t.Fatal(err)
 		}
 		findings, _ := d.check(t, false)
