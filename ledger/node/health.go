@@ -68,8 +68,8 @@ func (n *Node) loopHealth() (h Health) {
 		h.Trouble = "this member is none yet: it waits for a member set that has it"
 	} else if row == nil {
 		h.Trouble = fmt.Sprintf("this member was removed by member set %d", n.members().Number)
-	} else if key := n.keyIn(n.members(), ledger.KeyCosigning); key == nil || n.keyIn(n.members(), ledger.KeyLog) == nil || n.keyIn(n.members(), ledger.KeyBlock) == nil {
-		h.Trouble = fmt.Sprintf("a log, cosigning or block key that member set %d gives this member is not here", n.members().Number)
+	} else if err := n.haveKeys(); err != nil {
+		h.Trouble = err.Error()
 	}
 	h.Channel, h.Height, h.Lag = ch.Name, ch.Height, uint64(n.machine.Pending())
 	if why := n.machine.Divergence(); why != nil {

@@ -18,6 +18,9 @@ import (
 // ErrRemoved: this member is none any more. Its node has cosigned the last height that was its own, and stops for good.
 var ErrRemoved = errors.New("this member was removed from the consortium")
 
+// ErrKeys: the member set in force gives this member a key that is not here.
+var ErrKeys = errors.New("a key that the member set gives this member is not here")
+
 // MemberKeys are keys that a member has besides those in Config: what a coming member set has, or what a set before had. A key signs from
 // the height on at which a member set with it is in force.
 type MemberKeys struct {
@@ -168,6 +171,20 @@ func (n *Node) keyIn(m *ledger.MemberSet, purpose uint64) ed25519.PrivateKey {
 	for _, k := range n.keysFor(purpose) {
 		if bytes.Equal(ledger.Ed25519SPKI(k.Public().(ed25519.PublicKey)), row.Keys[purpose]) {
 			return k
+		}
+	}
+	return nil
+}
+
+// haveKeys demands the keys that the set in force gives this member; who is none yet needs none.
+func (n *Node) haveKeys() error {
+	m := n.members()
+	if m.ByName(n.cfg.Member) == nil {
+		return nil
+	}
+	for purpose, name := range map[uint64]string{ledger.KeyLog: "log", ledger.KeyCosigning: "cosigning", ledger.KeyBlock: "block"} {
+		if n.keyIn(m, purpose) == nil {
+			return fmt.Errorf("%w: the %s key of %s in member set %d", ErrKeys, name, n.cfg.Member, m.Number)
 		}
 	}
 	return nil

@@ -114,6 +114,9 @@ func (n *Node) open(ctx context.Context) error {
 	if len(n.members().Members) > 1 && n.cfg.Network != nil {
 		n.exchange = newExchange(n, n.cfg.Network.Client())
 	}
+	if err := n.haveKeys(); err != nil {
+		return err
+	}
 	if err := n.openSigner(st, f); err != nil {
 		return err
 	}
