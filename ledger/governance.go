@@ -84,6 +84,8 @@ type Vote struct {
 	Proposal uint64 `cbor:"1,keyasint"` // leaf of the proposal
 	Choice   Choice `cbor:"2,keyasint"`
 	Digest   Hash   `cbor:"3,keyasint"` // SHA-256 of the proposal's operation body: nobody votes for what he did not see
+	// Signatures on the member set that the proposal has, of exactly the keys that sign the vote; present when it approves one, and only then.
+	Signatures []MemberSignature `cbor:"4,keyasint,omitempty"`
 }
 
 // Withdraw ends a proposal before it is decided, or while it waits; the member that made it signs it.
@@ -134,6 +136,8 @@ type ProposalRecord struct {
 	Height   uint64        `cbor:"27,keyasint,omitempty"` // at which it took effect, or failed
 	Code     reason.Code   `cbor:"28,keyasint,omitempty"` // why it failed
 	Needed   uint64        `cbor:"29,keyasint"`           // approvals, as of the last vote
+	// Signatures of the members that approve now, on the member set that the proposal has.
+	Signatures []MemberSignature `cbor:"30,keyasint,omitempty"`
 }
 
 // Due is the block time from which an approved proposal takes effect.

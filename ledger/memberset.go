@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
+	"strings"
 
+	"github.com/quorate-pki/quorate/internal/reason"
 	"github.com/quorate-pki/quorate/ledger/tlog"
 )
 
@@ -73,7 +76,7 @@ func (m *MemberSet) check() error {
 	case n == 0 || n > MaxMembers:
 		return fmt.Errorf("%d members", n)
 	case m.Quorum > n || 3*m.Quorum <= 2*n:
-		return fmt.Errorf("a quorum of %d of %d is not more than two thirds", m.Quorum, n)
+		return reason.New(reason.MemberSetQuorum, "a quorum of %d of %d members", m.Quorum, n)
 	}
 	names, keys, last := map[string]bool{}, map[Hash]bool{}, uint64(0)
 	for _, x := range m.Members {
@@ -100,9 +103,36 @@ func (m *MemberSet) check() error {
 	return nil
 }
 
+// ByNumber finds a member by its number; nil when there is none.
+func (m *MemberSet) ByNumber(number uint64) *Member {
+	for i := range m.Members {
+		if m.Members[i].Number == number {
+			return &m.Members[i]
+		}
+	}
+	return nil
+}
+
+// ByName finds a member by its name; nil when there is none.
+func (m *MemberSet) ByName(name string) *Member {
+	for i := range m.Members {
+		if m.Members[i].Name == name {
+			return &m.Members[i]
+		}
+	}
+	return nil
+}
+
 // Origin is the origin line of a log of this channel: <consortium>/<channel>/<log number>.
 func (m *MemberSet) Origin(log uint64) string {
 	return fmt.Sprintf("%s/%s/%d", m.Consortium, m.Channel, log)
+}
+
+// LogOf is the log number in the origin of one of this channel's logs.
+func (m *MemberSet) LogOf(origin string) (uint64, bool) {
+	number, ok := strings.CutPrefix(origin, m.Consortium+"/"+m.Channel+"/")
+	log, err := strconv.ParseUint(number, 10, 64)
+	return log, ok && err == nil && m.Origin(log) == origin
 }
 
 // CosignerName is the name a member cosigns under: <consortium>/<member>.
@@ -118,6 +148,13 @@ func (m *MemberSet) Policy(log uint64) *tlog.Policy {
 		p.Witnesses = append(p.Witnesses, tlog.PolicyWitness{Name: x.Name,
 			Key: tlog.VKey{Name: m.CosignerName(x.Name), Type: tlog.TypeCosignature, Public: cosigning}})
 	}
+	return p
+}
+
+// PolicyUntil is Policy as a file that says which document it is of, and until when it may be trusted (seconds since 1970).
+func (m *MemberSet) PolicyUntil(log uint64, expires int64) *tlog.Policy {
+	p := m.Policy(log)
+	p.Set, p.Expires = &tlog.PolicySet{Number: m.Number, Hash: Sum(Encode(m))}, expires
 	return p
 }
 

@@ -81,8 +81,8 @@ type StatusChange struct {
 //
 //   - 1: profile small-cell; namespaces of device serials and DNS names.
 //   - 2: also namespaces of PLMNs and hardware types, and the profiles server, gateway, iot and nf (docs/profiles.md says since when each is there).
-//   - 3: also proposals and votes of the members; line keys by the organisations' admins; members' own admission rules (docs/rules.md);
-//     changes of organisations and namespaces, delegation, cut-offs (change.go).
+//   - 3: also proposals and votes of the members; line keys by the organisations' admins; changes of the member set; members' own admission rules
+//     (docs/rules.md); changes of organisations and namespaces, delegation, cut-offs (change.go).
 const NewestRules uint64 = 3
 
 // Consortium opens genesis.
@@ -229,6 +229,8 @@ func ParseBody(raw []byte) (Op, any, error) {
 		args = new(NamespaceChange)
 	case OpCutOff:
 		args = new(CutOff)
+	case OpMemberSet:
+		args = new(MemberSetChange)
 	default:
 		return w.Op, nil, reason.New(reason.UnknownOperation, "%d", w.Op)
 	}

@@ -8,7 +8,7 @@ type ReceiptExtra struct {
 	Version    uint64   `cbor:"1,keyasint"`
 	Before     []byte   `cbor:"2,keyasint"` // entry = Before || certificate || After
 	After      []byte   `cbor:"3,keyasint"`
-	MemberSets [][]byte `cbor:"4,keyasint,omitempty"` // member-set documents, oldest first
+	MemberSets [][]byte `cbor:"4,keyasint,omitempty"` // encoded MemberSetLinks, oldest first
 	Salt       []byte   `cbor:"5,keyasint,omitempty"` // reserved: commitment form
 }
 
@@ -40,6 +40,17 @@ func ParseReceiptExtra(raw []byte) (*ReceiptExtra, error) {
 		return nil, fmt.Errorf("receipt extra version %d", x.Version)
 	}
 	return &x, nil
+}
+
+// Links decodes the member sets that a receipt brings.
+func (x *ReceiptExtra) Links() ([]MemberSetLink, error) {
+	out := make([]MemberSetLink, len(x.MemberSets))
+	for i, raw := range x.MemberSets {
+		if err := Decode(raw, &out[i]); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 // ParseStatusExtra decodes the extra data of a status proof.

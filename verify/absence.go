@@ -40,26 +40,10 @@ func Absence(e *Epoch, set *ledger.MemberSet, raw []byte) (*Absent, error) {
 	if i < 0 {
 		return nil, reason.New(reason.BadAbsence, "nobody is member %d", s.Member)
 	}
-	key, err := profile.ParseSPKI(set.Members[i].Keys[ledger.KeyResponder])
-	if err != nil || !key.VerifyCOSE(algorithm(key.Kind), a.Signed(), a.Signature) {
+	if !profile.VerifySPKI(set.Members[i].Keys[ledger.KeyResponder], a.Signed(), a.Signature) {
 		return nil, reason.New(reason.BadAbsence, "not signed by %s", set.Members[i].Name)
 	}
 	return &Absent{Member: &set.Members[i], absent: s.Absent}, nil
-}
-
-// algorithm is the one COSE algorithm that a kind of key signs by.
-func algorithm(k profile.KeyKind) int64 {
-	switch k {
-	case profile.P256:
-		return ledger.AlgES256
-	case profile.P384:
-		return ledger.AlgES384
-	case profile.Ed25519:
-		return ledger.AlgEdDSA
-	case profile.RSA:
-		return ledger.AlgPS256
-	}
-	return 0
 }
 
 // Says reports whether the member says it of this certificate.

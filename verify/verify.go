@@ -1,5 +1,5 @@
 // Package verify checks receipts and status proofs offline, for relying parties written in Go. It trusts a policy
-// file and nothing else: no node, no network, no clock but the time passed in. docs/formats.md gives the rules in
+// file, and the member sets that were proved to follow its own (Trust), and nothing else: no node, no network, no clock but the time passed in. docs/formats.md gives the rules in
 // the order they are applied here; every refusal is a *reason.Error that names the rule.
 //
 // It must never say "good" without a quorum of distinct members behind the very bytes it says it of.
@@ -56,6 +56,16 @@ func Entry(p tlog.NoteVerifier, receipt, der []byte) (*tlog.Proof, *tlog.Verifie
 	}
 	entry := append(append(append([]byte{}, extra.Before...), der...), extra.After...)
 	v, err := proof.Verify(p, tlog.LeafHash(entry))
+	if err != nil {
+		// Only then is it looked at what the receipt brings of newer member sets: nothing in it can spoil a receipt that is good without.
+		next, no := carried(p, extra)
+		if no != nil {
+			return nil, nil, nil, no
+		}
+		if next != nil {
+			v, err = proof.Verify(next, tlog.LeafHash(entry))
+		}
+	}
 	if err != nil {
 		return nil, nil, nil, err
 	}

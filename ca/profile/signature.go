@@ -161,6 +161,27 @@ func (k *PublicKey) VerifyCOSE(alg int64, msg, sig []byte) bool {
 	return false
 }
 
+// COSE is the one COSE algorithm that a key of this kind signs by; 0 for a kind that signs no transactions.
+func (k *PublicKey) COSE() int64 {
+	switch k.Kind {
+	case P256:
+		return coseES256
+	case P384:
+		return coseES384
+	case Ed25519:
+		return coseEdDSA
+	case RSA:
+		return cosePS256
+	}
+	return 0
+}
+
+// VerifySPKI checks a signature by a key given as SPKI, and the one algorithm of its kind.
+func VerifySPKI(spki, msg, sig []byte) bool {
+	k, err := ParseSPKI(spki)
+	return err == nil && k.VerifyCOSE(k.COSE(), msg, sig)
+}
+
 func verifyRaw(pub *ecdsa.PublicKey, digest, sig []byte, size int) bool {
 	if len(sig) != 2*size {
 		return false

@@ -34,7 +34,7 @@ func (b *bench) fill() error {
 	signed := commit.Statement{Log: ch.Log, Height: ch.Height, Size: st.Size(), Root: st.Root(), Header: ch.Header, Time: uint64(time.Now().Unix())}
 	var sigs []tlog.Signature
 	for _, member := range b.consortium.set.Members {
-		keys, err := readKeys(filepath.Join(b.consortium.dir, "orgs", member.Name), member)
+		keys, err := readKeys(filepath.Join(b.consortium.dir, "orgs", member.Name))
 		if err != nil {
 			return err
 		}
@@ -42,12 +42,12 @@ func (b *bench) fill() error {
 			sigs = append(sigs, tlog.SignCheckpoint(cp, cp.Origin, keys.log))
 		}
 		// The memory comes first, as with everything that a key signs.
-		s, err := cosign.Open(cosign.Config{FS: vfs.Default, Path: filepath.Join(b.data(member.Name), layout.Signer), Key: keys.cosigning,
+		s, err := cosign.Open(cosign.Config{FS: vfs.Default, Path: filepath.Join(b.data(member.Name), layout.Signer), Keys: []ed25519.PrivateKey{keys.cosigning},
 			Name: b.consortium.set.CosignerName(member.Name), Origin: cp.Origin, Channel: ch.Channel, Inception: true})
 		if err != nil {
 			return err
 		}
-		own, err := s.Sign(signed)
+		own, err := s.Sign(signed, s.VKeys()[0])
 		if err != nil {
 			return err
 		}
@@ -81,7 +81,7 @@ func (b *bench) fold(note []byte, m *madeLog) error {
 // makeLog executes blocks of new certificates, without checking signatures, and keeps what they leave.
 func (b *bench) makeLog() (*madeLog, *state.State, error) {
 	first := b.consortium.set.Members[0]
-	keys, err := readKeys(filepath.Join(b.consortium.dir, "orgs", first.Name), first)
+	keys, err := readKeys(filepath.Join(b.consortium.dir, "orgs", first.Name))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -201,7 +201,7 @@ func (b *ocspBench) remember(ders [][]byte) error {
 
 // signing takes turns: bare signatures, answers to requests that were never made before. In the end all were made.
 func (b *ocspBench) signing(r *ocspFigures) error {
-	keys, err := readKeys(filepath.Join(b.consortium.dir, "orgs", b.running[0].name), b.consortium.set.Members[0])
+	keys, err := readKeys(filepath.Join(b.consortium.dir, "orgs", b.running[0].name))
 	if err != nil {
 		return err
 	}

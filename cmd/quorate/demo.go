@@ -245,7 +245,7 @@ func (d *demo) check() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	bytes, trust := 0, p.Remember()
+	bytes, trust := 0, tlog.Remember(p)
 	for i, f := range d.found {
 		if _, err := verify.Receipt(trust, f.Receipt, d.items[i].DER); err != nil {
 			return "", err

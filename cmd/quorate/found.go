@@ -93,6 +93,9 @@ func (g *genesisFile) members() (n int) {
 	return n
 }
 
+// policyLife is how long a policy is good that nobody said otherwise of.
+const policyLife = 366 * 24 * time.Hour
+
 // Files of a directory that `up` founded.
 const (
 	genesisName   = "genesis.block"
@@ -131,7 +134,7 @@ func found(dir string, g *genesisFile, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	if err := replaceFile(filepath.Join(tmp, policyName), members.Policy(0).Format()); err != nil {
+	if err := replaceFile(filepath.Join(tmp, policyName), members.PolicyUntil(0, now.Add(policyLife).Unix()).Format()); err != nil {
 		return err
 	}
 	for _, m := range members.Members {
@@ -194,12 +197,8 @@ func (g *genesisFile) keys(dir string) (f *ledger.Founding, gov []ledger.Signer,
 		if org.Roles&ledger.RoleMember != 0 {
 			m := ledger.FoundingMember{Name: o.Name, Keys: map[uint64][]byte{}}
 			for purpose, name := range memberKeys {
-				kind := profile.Ed25519
-				if purpose == ledger.KeyTLS || purpose == ledger.KeyResponder {
-					kind = profile.P256 // what stock TLS and OCSP clients know
-				}
 				var key crypto.Signer
-				m.Keys[purpose], key = k.make(name, kind)
+				m.Keys[purpose], key = k.make(name, memberKeyKind(purpose))
 				switch {
 				case k.err != nil:
 				case purpose == ledger.KeyGovernance:

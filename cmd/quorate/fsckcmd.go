@@ -20,6 +20,7 @@ import (
 	"github.com/quorate-pki/quorate/ledger"
 	"github.com/quorate-pki/quorate/ledger/fsck"
 	"github.com/quorate-pki/quorate/ledger/layout"
+	"github.com/quorate-pki/quorate/ledger/tlog"
 )
 
 func newFsck() *cobra.Command {
@@ -136,7 +137,7 @@ func (f *foundedCheck) around() {
 			f.differs("nodes/"+m.Name, "is missing")
 		}
 	}
-	f.same(policyName, g.members.Policy(0).Format(), "the policy of the member set")
+	f.policy(g.members)
 	f.keys(g.keys)
 	f.responder(g.members)
 	f.strays()
@@ -277,6 +278,28 @@ func (f *foundedCheck) same(name string, want []byte, of string) {
 		f.differs(name, "cannot be read: %v", err)
 	case !bytes.Equal(got, want):
 		f.differs(name, "is not %s", of)
+	}
+}
+
+// policy checks that the policy file is the one of the founding, or of a later member set, which its own name says.
+func (f *foundedCheck) policy(founded *ledger.MemberSet) {
+	raw, err := os.ReadFile(filepath.Join(f.dir, policyName))
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		f.differs(policyName, "is missing")
+		return
+	case err != nil:
+		f.differs(policyName, "cannot be read: %v", err)
+		return
+	}
+	p, err := tlog.ParsePolicy(raw)
+	switch {
+	case err != nil:
+		f.differs(policyName, "%v", err)
+	case p.Set != nil && p.Set.Number > founded.Number:
+		f.note(policyName, fmt.Sprintf("is of member set %d, which genesis does not know", p.Set.Number))
+	case !bytes.Equal(raw, founded.PolicyUntil(0, p.Expires).Format()):
+		f.differs(policyName, "is not the policy of the member set")
 	}
 }
 

@@ -231,7 +231,13 @@ it cannot count for anything else. --digest demands that it is the proposal you 
 			if err != nil {
 				return err
 			}
-			v, err := g.operate(ledger.EncodeBody(ledger.OpVote, ledger.Vote{Proposal: leaf, Choice: choice, Digest: ledger.Hash(sum)}), key)
+			vote := ledger.Vote{Proposal: leaf, Choice: choice, Digest: ledger.Hash(sum)}
+			if choice == ledger.Approve {
+				if vote.Signatures, err = signMembers(p, key); err != nil {
+					return err
+				}
+			}
+			v, err := g.operate(ledger.EncodeBody(ledger.OpVote, vote), key)
 			if err != nil {
 				return err
 			}
@@ -247,6 +253,24 @@ it cannot count for anything else. --digest demands that it is the proposal you 
 	cmd.Flags().StringVar(&signer, "signer", "", "governance key file of the member that votes")
 	cmd.Flags().StringVar(&digest, "digest", "", "SHA-256 of the proposal, as propose and list print it")
 	return cmd
+}
+
+// signMembers signs the member set that a proposal has, if it has one: whoever votes for it says so to those who check it without the log.
+func signMembers(p *api.ProposalPage, key ledger.Signer) (out []ledger.MemberSignature, err error) {
+	for _, o := range p.Proposal.Proposal.Operations {
+		_, args, err := ledger.ParseBody(o.Body)
+		if err != nil {
+			return nil, err
+		}
+		if c, ok := args.(*ledger.MemberSetChange); ok {
+			s, err := ledger.SignMemberSet(c.Document, key)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, s)
+		}
+	}
+	return out, nil
 }
 
 // look fetches a proposal with its proofs.

@@ -36,6 +36,7 @@ func (f *former) forms() map[string]func(position uint16, raw []byte) ([]byte, e
 		"namespace":      f.namespace,
 		"rules":          f.rules,
 		"admission-rule": f.rule,
+		"member-set":     f.memberSet,
 	}
 }
 
@@ -199,6 +200,21 @@ func (f *former) rule(_ uint16, raw []byte) ([]byte, error) {
 		return nil, usage{fmt.Errorf("there is no rule to remove for %s", scopeName(scope))}
 	}
 	return ledger.EncodeBody(ledger.OpRule, a), nil
+}
+
+// memberSet takes a document that quorate member change made and who joins has signed.
+func (f *former) memberSet(_ uint16, raw []byte) ([]byte, error) {
+	var form struct {
+		File string `json:"file"`
+	}
+	if err := strictJSON(raw, &form); err != nil {
+		return nil, usage{err}
+	}
+	l, _, err := readChange(f.path(form.File))
+	if err != nil {
+		return nil, err
+	}
+	return ledger.EncodeBody(ledger.OpMemberSet, ledger.MemberSetChange{Document: l.Document, Signatures: l.Signatures}), nil
 }
 
 // knownRules refuses what this build could not go on with: a member whose node does not know the rules in force stops.

@@ -118,6 +118,13 @@ func describeOperation(o api.Operation) string {
 		return describeRule(o.Rule)
 	case o.Rules != nil:
 		return fmt.Sprintf("rules version %d; what widens trust waits %s", o.Rules.Version, milliseconds(uint64(o.Rules.Hold)))
+	case o.MemberSet != nil:
+		x := o.MemberSet
+		var names []string
+		for _, m := range x.Members {
+			names = append(names, m.Name)
+		}
+		return fmt.Sprintf("member set %d, fingerprint %s: %d of %s", x.Number, x.Hash, x.Quorum, strings.Join(names, ", "))
 	}
 	return "unknown to this build: " + hex.EncodeToString(o.Body)
 }
@@ -151,11 +158,30 @@ func (d *differ) proposal(p *api.Proposal) {
 		if o.Rules != nil {
 			fmt.Fprintf(d.out, "- rules version %d; what widens trust waits %s\n", d.channel.Rules, milliseconds(uint64(d.channel.Hold)))
 		}
+		if o.MemberSet != nil {
+			d.members(o.Body)
+		}
 		fmt.Fprintf(d.out, "+ %s\n", describeOperation(o))
 		if o.Rule != nil {
 			fmt.Fprint(d.out, ruleChange(d.ctx, d.client, o.Rule))
 		}
 	}
+}
+
+// members prints how a member set differs from the one in force.
+func (d *differ) members(body []byte) {
+	_, args, err := ledger.ParseBody(body)
+	change, ok := args.(*ledger.MemberSetChange)
+	now, parsed := ledger.ParseMemberSet(d.channel.MemberSet)
+	if err != nil || !ok || parsed != nil {
+		return
+	}
+	next, err := ledger.ParseMemberSet(change.Document)
+	if err != nil {
+		return
+	}
+	printMemberChanges(d.out, now, next)
+	fmt.Fprintf(d.out, "- member set %d: %d of %s\n", now.Number, now.Quorum, strings.Join(memberNames(now), ", "))
 }
 
 // overlaps names the owners of what a proposal's namespaces overlap.

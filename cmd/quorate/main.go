@@ -70,7 +70,7 @@ func exitCode(err error) (code int, quiet bool) {
 		return exitNo, false
 	}
 	switch c {
-	case reason.Stale, reason.FromTheFuture, reason.StatusNotChecked, reason.UnknownCertificate, reason.LeafNotCovered, reason.Timeout:
+	case reason.Stale, reason.FromTheFuture, reason.StatusNotChecked, reason.UnknownCertificate, reason.LeafNotCovered, reason.Timeout, reason.PolicyExpired:
 		return exitUnknown, false
 	case reason.Busy, reason.Stopping, reason.Internal, reason.RateLimited:
 		return exitNoNode, false
@@ -131,7 +131,7 @@ unknown, stale); 4 no node answered.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newUp(), newNode(), newInit(), newJoin(), newDevice(), newSubmit(), newVerify(), newStatus(), newSnapshot(), newExplain(), newFollow(), newRule(), newGov(), newKey(), newFsck(), newDemo(), newBench())
+	root.AddCommand(newUp(), newNode(), newInit(), newJoin(), newDevice(), newSubmit(), newVerify(), newStatus(), newSnapshot(), newExplain(), newFollow(), newRule(), newGov(), newKey(), newFsck(), newDemo(), newBench(), newPolicy(), newMember())
 	root.AddCommand(newChanges()...)
 	return root
 }

@@ -98,6 +98,8 @@ func runMember(ctx context.Context, cfg memberConfig, out io.Writer) error {
 		return nil // told to stop while it waited for the others
 	case errors.Is(err, node.ErrNotInitialised):
 		return usage{fmt.Errorf("data: %w; quorate init makes it for a member that never ran, quorate join for one that lost it", err)}
+	case errors.Is(err, node.ErrKeys), errors.Is(err, node.ErrRemoved):
+		return usage{err}
 	case errors.Is(err, node.ErrRolledBack):
 		return usage{fmt.Errorf("data: %w; unless a copy of this member runs, move it away and quorate join", err)}
 	default:
@@ -108,8 +110,11 @@ func runMember(ctx context.Context, cfg memberConfig, out io.Writer) error {
 	case <-ctx.Done():
 		return m.stop()
 	case err := <-m.done:
-		if errors.Is(err, http.ErrServerClosed) {
+		switch {
+		case errors.Is(err, http.ErrServerClosed):
 			err = nil
+		case errors.Is(err, node.ErrRemoved):
+			err = usage{err} // to start it again cannot help
 		}
 		return errors.Join(err, m.stop())
 	}

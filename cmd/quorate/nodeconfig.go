@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/x509"
 	"encoding/hex"
 	"errors"
@@ -34,8 +35,8 @@ type nodeConfig struct {
 	// file system. Danger: restored from an older copy it makes the member contradict what it signed; join instead.
 	Data string `json:"data"`
 
-	// Keys is the directory of log.key, cosigning.key, block.key, tls.key and responder.key, each of mode 0600. Danger: who
-	// reads them is the member.
+	// Keys is the directory of log.key, cosigning.key, block.key, tls.key and responder.key, each of mode 0600, and of the keys that a
+	// coming member set gives this member: log.next.key and so on. Danger: who reads them is the member.
 	Keys string `json:"keys"`
 
 	// Responder is the PEM file of this member's OCSP responder certificate: made when missing, renewed when half of its 7 days
@@ -62,7 +63,6 @@ type nodeConfig struct {
 	genesis []byte
 	set     *ledger.MemberSet
 	channel ledger.Hash
-	row     ledger.Member // of the set: this member
 	keys    *nodeKeys
 	level   slog.Level
 }
@@ -145,11 +145,13 @@ func (c *nodeConfig) checkChannel() error {
 }
 
 func (c *nodeConfig) checkMember() error {
-	i := slices.Index(memberNames(c.set), c.Member)
-	if i < 0 {
+	// Who is none of the founders came later, or is still to come.
+	if !ledger.ValidName(c.Member) {
+		return fmt.Errorf("%q is no member's name", c.Member)
+	}
+	if c.alone() && c.set.Members[0].Name != c.Member {
 		return fmt.Errorf("%q is none of %v", c.Member, memberNames(c.set))
 	}
-	c.row = c.set.Members[i]
 	return nil
 }
 
@@ -164,16 +166,21 @@ func (c *nodeConfig) checkData() error {
 
 func (c *nodeConfig) checkKeys() (err error) {
 	for _, purpose := range nodePurposes {
-		name := memberKeys[purpose]
-		info, err := os.Stat(filepath.Join(c.Keys, name))
-		if err != nil {
-			return err
-		}
-		if mode := info.Mode(); !mode.IsRegular() || mode.Perm() != 0o600 {
-			return fmt.Errorf("%s is %v, want a file of mode 0600", name, mode)
+		now, next := keyFiles(c.Keys, purpose)
+		for _, path := range []string{now, next} {
+			info, err := os.Stat(path)
+			if path == next && errors.Is(err, os.ErrNotExist) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			if mode := info.Mode(); !mode.IsRegular() || mode.Perm() != 0o600 {
+				return fmt.Errorf("%s is %v, want a file of mode 0600", filepath.Base(path), mode)
+			}
 		}
 	}
-	c.keys, err = readKeys(c.Keys, c.row)
+	c.keys, err = readKeys(c.Keys)
 	return err
 }
 
@@ -192,8 +199,11 @@ func (c *nodeConfig) checkListenPeers() error {
 func (c *nodeConfig) checkPeers() error {
 	names := memberNames(c.set)
 	for name, addr := range c.Peers {
-		if !slices.Contains(names, name) {
-			return fmt.Errorf("%q is none of %v", name, names)
+		if !ledger.ValidName(name) {
+			return fmt.Errorf("%q is no member's name", name)
+		}
+		if addr == "" && slices.Contains(names, name) {
+			continue // a founder that left
 		}
 		if err := checkAddress(addr, 1); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
@@ -203,8 +213,8 @@ func (c *nodeConfig) checkPeers() error {
 		}
 	}
 	for _, name := range names {
-		if c.Peers[name] == "" && name != c.Member {
-			return fmt.Errorf("the address of %s is missing", name)
+		if _, ok := c.Peers[name]; !ok && name != c.Member {
+			return fmt.Errorf("the address of %s is missing; \"\" for one that left", name)
 		}
 	}
 	return nil
@@ -225,29 +235,21 @@ func checkAddress(addr string, least uint64) error {
 	return nil
 }
 
-// certificate is the responder certificate, renewed when it must be. What is not this member's is never replaced: the path
-// may be somebody else's file.
-func (c *nodeConfig) certificate(now time.Time) ([]byte, error) {
-	ders, err := readResponders(c.Responder)
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-	case err != nil:
-		return nil, fmt.Errorf("responder: %s: %w", c.Responder, err)
-	case len(ders) != 1:
-		return nil, fmt.Errorf("responder: %s holds %d certificates, not this member's alone", c.Responder, len(ders))
-	default:
-		cert, err := x509.ParseCertificate(ders[0])
-		if err != nil {
-			return nil, fmt.Errorf("responder: %s: %w", c.Responder, err)
-		}
-		if !bytes.Equal(cert.RawSubjectPublicKeyInfo, c.row.Keys[ledger.KeyResponder]) {
-			return nil, fmt.Errorf("responder: the certificate in %s is not over responder.key", c.Responder)
-		}
-		if cert.NotAfter.After(now.Add(responderRenew)) && !cert.NotBefore.After(now) {
-			return ders[0], nil
-		}
+// certificate is the responder certificate over a key of this member's, renewed when it must be. What is not this member's is never replaced:
+// the path may be somebody else's file.
+func (c *nodeConfig) certificate(now time.Time, key crypto.Signer) ([]byte, error) {
+	cert, err := c.readResponder()
+	if err != nil {
+		return nil, err
 	}
-	der, err := responderCertificate(c.keys.responder, c.Member, now)
+	spki, err := ca.SPKI(key.Public())
+	if err != nil {
+		return nil, fmt.Errorf("responder: %w", err)
+	}
+	if cert != nil && bytes.Equal(cert.RawSubjectPublicKeyInfo, spki) && cert.NotAfter.After(now.Add(responderRenew)) && !cert.NotBefore.After(now) {
+		return cert.Raw, nil
+	}
+	der, err := responderCertificate(key, c.Member, now)
 	if err != nil {
 		return nil, fmt.Errorf("responder: %w", err)
 	}
@@ -257,9 +259,39 @@ func (c *nodeConfig) certificate(now time.Time) ([]byte, error) {
 	return der, nil
 }
 
+// readResponder reads the responder certificate, which is over a key of this member's; nil when there is none.
+func (c *nodeConfig) readResponder() (*x509.Certificate, error) {
+	ders, err := readResponders(c.Responder)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("responder: %s: %w", c.Responder, err)
+	case len(ders) != 1:
+		return nil, fmt.Errorf("responder: %s holds %d certificates, not this member's alone", c.Responder, len(ders))
+	}
+	cert, err := x509.ParseCertificate(ders[0])
+	if err != nil {
+		return nil, fmt.Errorf("responder: %s: %w", c.Responder, err)
+	}
+	for _, key := range []crypto.Signer{c.keys.responder, c.keys.more.responder} {
+		if key == nil {
+			continue
+		}
+		if spki, err := ca.SPKI(key.Public()); err == nil && bytes.Equal(cert.RawSubjectPublicKeyInfo, spki) {
+			return cert, nil
+		}
+	}
+	return nil, fmt.Errorf("responder: the certificate in %s is not over responder.key", c.Responder)
+}
+
 // memberConfig takes the port for peers and makes what the node is started with.
 func (c *nodeConfig) memberConfig() (cfg memberConfig, err error) {
-	if _, err := c.certificate(time.Now()); err != nil {
+	cert, err := c.readResponder()
+	if err == nil && cert == nil {
+		_, err = c.certificate(time.Now(), c.keys.responder)
+	}
+	if err != nil {
 		return cfg, usage{err}
 	}
 	cfg = memberConfig{name: c.Member, data: c.Data, genesis: c.genesis, set: c.set, keys: c.keys, certificate: c.certificate, ocsp: c.OCSP,

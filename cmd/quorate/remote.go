@@ -12,6 +12,7 @@ import (
 	"github.com/quorate-pki/quorate/ledger"
 	"github.com/quorate-pki/quorate/ledger/client"
 	"github.com/quorate-pki/quorate/ledger/tlog"
+	"github.com/quorate-pki/quorate/verify"
 )
 
 // remote are the flags of every verb that talks to nodes.
@@ -56,6 +57,9 @@ func readPolicy(path string) (*tlog.Policy, error) {
 	p, err := tlog.ParsePolicy(data)
 	if err != nil {
 		return nil, usage{fmt.Errorf("policy %s: %w", path, err)}
+	}
+	if _, err := verify.NewTrust(p, time.Now()); err != nil {
+		return nil, fmt.Errorf("policy %s: %w", path, err)
 	}
 	return p, nil
 }

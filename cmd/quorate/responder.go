@@ -152,7 +152,7 @@ func (r *responder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 // renew looks at the certificates, and makes a new responder if there are others.
 func (r *responder) renew(old *answering, now time.Time) (*answering, error) {
 	next := &answering{Responder: old.Responder, own: old.own, issuers: old.issuers, until: now.Add(time.Hour)}
-	own, err := r.cfg.certificate(now)
+	own, err := r.cfg.certificate(now, r.cfg.keys.responder)
 	if err != nil {
 		return next, err
 	}

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -122,6 +123,11 @@ func (c *consortium) start(ctx context.Context, listen string) ([]*member, error
 		}
 		wg.Go(func() {
 			members[i], errs[i] = c.startMember(ctx, m, net.JoinHostPort(host, fmt.Sprint(at)), l)
+			if errors.Is(errs[i], node.ErrRemoved) {
+				c.log.Warn("a member that was removed is not started", "member", m.Name)
+				errs[i] = nil
+				return
+			}
 			if errs[i] != nil {
 				cancel() // the others may wait for it
 			}
@@ -137,7 +143,7 @@ func (c *consortium) start(ctx context.Context, listen string) ([]*member, error
 	if cause != nil {
 		return nil, errors.Join(cause, stopAll(members), c.close())
 	}
-	return members, nil
+	return slices.DeleteFunc(members, func(m *member) bool { return m == nil }), nil
 }
 
 // rejoin brings a member back whose directory is gone.
@@ -162,12 +168,12 @@ func (c *consortium) network(name string) (net.Listener, error) {
 }
 
 func (c *consortium) startMember(ctx context.Context, m ledger.Member, listen string, peers net.Listener) (*member, error) {
-	keys, err := readKeys(filepath.Join(c.dir, "orgs", m.Name), m)
+	keys, err := readKeys(filepath.Join(c.dir, "orgs", m.Name))
 	if err != nil {
 		return nil, err
 	}
 	return startMember(ctx, memberConfig{name: m.Name, data: filepath.Join(c.dir, "nodes", m.Name), genesis: c.genesis, set: c.set, keys: keys,
-		certificate: func(now time.Time) ([]byte, error) { return c.certificate(m.Name, now) },
+		certificate: func(now time.Time, _ crypto.Signer) ([]byte, error) { return c.certificate(m.Name, now) },
 		listen:      listen, peers: peers, addresses: c.addresses, log: c.log})
 }
 
@@ -190,41 +196,76 @@ func (c *consortium) certificate(name string, now time.Time) ([]byte, error) {
 type nodeKeys struct {
 	log, cosigning, block ed25519.PrivateKey
 	tls, responder        crypto.Signer
+	more                  *nodeKeys // of the next member set, or of the one before: NAME.next.key; any may be missing
 }
 
 // nodePurposes are the purposes of nodeKeys.
 var nodePurposes = []uint64{ledger.KeyLog, ledger.KeyCosigning, ledger.KeyBlock, ledger.KeyTLS, ledger.KeyResponder}
 
-// readKeys reads a member's keys, each of which must be the one that the member set has.
-func readKeys(dir string, m ledger.Member) (*nodeKeys, error) {
-	var k nodeKeys
+// nextKeys ends the names of the key files that a member has beside those of its set: made before the set changes, they sign from the height on
+// at which it does; renamed over the old ones when they are in force.
+const nextKeys = ".next.key"
+
+// keyFiles are the files of a member's keys of a purpose: the key, and the next.
+func keyFiles(dir string, purpose uint64) (now, next string) {
+	now = filepath.Join(dir, memberKeys[purpose])
+	return now, strings.TrimSuffix(now, ".key") + nextKeys
+}
+
+// readKeys reads a member's keys, and those of the next member set that are there. Which are in force the log says.
+func readKeys(dir string) (*nodeKeys, error) {
+	k := nodeKeys{more: &nodeKeys{}}
 	for _, purpose := range nodePurposes {
-		name := memberKeys[purpose]
-		key, err := ca.ReadSigner(filepath.Join(dir, name))
-		if err != nil {
+		now, next := keyFiles(dir, purpose)
+		if err := k.read(now, purpose); err != nil {
 			return nil, err
 		}
-		spki, err := ca.SPKI(key.Public())
-		if err != nil {
+		if err := k.more.read(next, purpose); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return nil, err
-		}
-		if !bytes.Equal(spki, m.Keys[purpose]) {
-			return nil, fmt.Errorf("%s is not the one that genesis registered for %s", name, m.Name)
-		}
-		switch purpose { // a member set's keys of these purposes are Ed25519
-		case ledger.KeyLog:
-			k.log = key.(ed25519.PrivateKey)
-		case ledger.KeyCosigning:
-			k.cosigning = key.(ed25519.PrivateKey)
-		case ledger.KeyBlock:
-			k.block = key.(ed25519.PrivateKey)
-		case ledger.KeyTLS:
-			k.tls = key
-		case ledger.KeyResponder:
-			k.responder = key
 		}
 	}
 	return &k, nil
+}
+
+func (k *nodeKeys) read(path string, purpose uint64) error {
+	key, err := ca.ReadSigner(path)
+	if err != nil {
+		return err
+	}
+	switch purpose { // a member set's keys of these purposes are Ed25519
+	case ledger.KeyTLS:
+		k.tls = key
+		return nil
+	case ledger.KeyResponder:
+		k.responder = key
+		return nil
+	}
+	own, ok := key.(ed25519.PrivateKey)
+	if !ok {
+		return fmt.Errorf("%s is no Ed25519 key", filepath.Base(path))
+	}
+	switch purpose {
+	case ledger.KeyLog:
+		k.log = own
+	case ledger.KeyCosigning:
+		k.cosigning = own
+	case ledger.KeyBlock:
+		k.block = own
+	}
+	return nil
+}
+
+// responderIn is the responder key that a member set gives a member.
+func (k *nodeKeys) responderIn(m *ledger.Member) (crypto.Signer, error) {
+	for _, key := range []crypto.Signer{k.responder, k.more.responder} {
+		if key == nil {
+			continue
+		}
+		if spki, err := ca.SPKI(key.Public()); err == nil && bytes.Equal(spki, m.Keys[ledger.KeyResponder]) {
+			return key, nil
+		}
+	}
+	return nil, fmt.Errorf("%w: the responder key of %s", node.ErrKeys, m.Name)
 }
 
 // memberConfig is what a member is started with, whoever starts it.
@@ -234,9 +275,9 @@ type memberConfig struct {
 	genesis []byte
 	set     *ledger.MemberSet
 	keys    *nodeKeys
-	// certificate is the DER of the OCSP responder's certificate, renewed when it must be. It is asked for again while
+	// certificate is the DER of the OCSP responder's certificate over a key, renewed when it must be. It is asked for again while
 	// the member runs.
-	certificate func(now time.Time) ([]byte, error)
+	certificate func(now time.Time, key crypto.Signer) ([]byte, error)
 	ocsp        ocspConfig
 	listen      string            // host:port for users; port 0: any free one
 	peers       net.Listener      // for peers; nil for a member alone
@@ -258,11 +299,16 @@ type member struct {
 func startMember(ctx context.Context, cfg memberConfig) (*member, error) {
 	cfg.log = cfg.log.With("member", cfg.name)
 	nc := node.Config{FS: vfs.Default, Dir: cfg.data, Genesis: cfg.genesis, Member: cfg.name, Now: time.Now, Log: cfg.log,
-		LogKey: cfg.keys.log, CosigningKey: cfg.keys.cosigning, BlockKey: cfg.keys.block}
+		LogKey: cfg.keys.log, CosigningKey: cfg.keys.cosigning, BlockKey: cfg.keys.block,
+		More: []node.MemberKeys{{Log: cfg.keys.more.log, Cosigning: cfg.keys.more.cosigning, Block: cfg.keys.more.block}}}
 	if cfg.peers != nil {
 		var err error
 		nc.Listen = cfg.peers
-		nc.Network, err = peer.New(peer.Config{Members: cfg.set, Self: cfg.name, Key: cfg.keys.tls, Addresses: cfg.addresses, Now: time.Now, Log: cfg.log})
+		var more []crypto.Signer
+		if cfg.keys.more.tls != nil {
+			more = append(more, cfg.keys.more.tls)
+		}
+		nc.Network, err = peer.New(peer.Config{Members: cfg.set, Self: cfg.name, Key: cfg.keys.tls, More: more, Addresses: cfg.addresses, Now: time.Now, Log: cfg.log})
 		if err != nil {
 			return nil, err
 		}
@@ -274,19 +320,26 @@ func startMember(ctx context.Context, cfg memberConfig) (*member, error) {
 	if err := n.Ready(ctx); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
-	m, err := serve(n, cfg)
+	m, err := serve(ctx, n, cfg)
 	if err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
 	return m, nil
 }
 
-func serve(n *node.Node, cfg memberConfig) (*member, error) {
+func serve(ctx context.Context, n *node.Node, cfg memberConfig) (*member, error) {
+	row, err := rowInForce(ctx, n, cfg.name)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.keys.responder, err = cfg.keys.responderIn(row); err != nil {
+		return nil, usage{fmt.Errorf("keys: %w", err)}
+	}
 	answers, err := newResponder(cfg, n, time.Now)
 	if err != nil {
 		return nil, err
 	}
-	teller, err := teller(cfg)
+	teller, err := teller(cfg, row)
 	if err != nil {
 		return nil, err
 	}
@@ -318,17 +371,41 @@ func serve(n *node.Node, cfg memberConfig) (*member, error) {
 	return m, nil
 }
 
-// teller is who signs that certificates are unknown: the member, by the key it signs OCSP answers with.
-func teller(cfg memberConfig) (api.Teller, error) {
-	i := slices.IndexFunc(cfg.set.Members, func(m ledger.Member) bool { return m.Name == cfg.name })
-	if i < 0 {
-		return api.Teller{}, fmt.Errorf("%s is no member", cfg.name)
+// rowInForce is this member's row in the member set in force, once there is one.
+func rowInForce(ctx context.Context, n *node.Node, name string) (*ledger.Member, error) {
+	for {
+		changed := n.Changed()
+		for rec, err := range n.Records(ctx, ledger.RecordChannel, nil, nil) {
+			var ch ledger.ChannelRecord
+			if err == nil {
+				err = ledger.Decode(rec.Value, &ch)
+			}
+			if err != nil {
+				return nil, err
+			}
+			set, err := ledger.ParseMemberSet(ch.MemberSet)
+			if err != nil {
+				return nil, err
+			}
+			if m := set.ByName(name); m != nil {
+				return m, nil
+			}
+		}
+		select {
+		case <-changed: // it catches up
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
-	key, err := ledger.NewSigner(cfg.keys.responder, cfg.set.Members[i].Keys[ledger.KeyResponder])
+}
+
+// teller is who signs that certificates are unknown: the member, by the key it signs OCSP answers with.
+func teller(cfg memberConfig, m *ledger.Member) (api.Teller, error) {
+	key, err := ledger.NewSigner(cfg.keys.responder, m.Keys[ledger.KeyResponder])
 	if err != nil {
 		return api.Teller{}, fmt.Errorf("the responder key: %w", err)
 	}
-	return api.Teller{Member: cfg.set.Members[i].Number, Key: key}, nil
+	return api.Teller{Member: m.Number, Key: key}, nil
 }
 
 // stop takes no new requests, lets the ones at hand end, then closes the node.

@@ -163,7 +163,7 @@ writes it. A snapshot says who is revoked and not why; quorate status does.`,
 				at = receiptIn(receipts)
 			}
 			t := newTally(cmd.OutOrStdout())
-			trust := p.Remember() // receipts of one submission are under one checkpoint
+			trust := tlog.Remember(p) // receipts of one submission are under one checkpoint
 			for it, err := range certificates(a[1:], cmd.InOrStdin()) {
 				if err != nil {
 					return err

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/quorate-pki/quorate/ledger"
+	"github.com/quorate-pki/quorate/ledger/node"
 )
 
 func newUp() *cobra.Command {
@@ -51,14 +52,19 @@ Prints one line "ready URL ..." for each member once a quorum answers. Any membe
 				fmt.Fprintf(cmd.OutOrStdout(), "ready %s member %s policy %s\n", m.url, m.name, filepath.Join(dir, policyName))
 				go func() { ended <- <-m.done }()
 			}
-			select {
-			case <-cmd.Context().Done():
-				return stopAll(running)
-			case err := <-ended:
-				if errors.Is(err, http.ErrServerClosed) {
-					err = nil
+			for {
+				select {
+				case <-cmd.Context().Done():
+					return stopAll(running)
+				case err := <-ended:
+					switch {
+					case errors.Is(err, node.ErrRemoved):
+						continue // the others go on without it
+					case errors.Is(err, http.ErrServerClosed):
+						err = nil
+					}
+					return errors.Join(err, stopAll(running))
 				}
-				return errors.Join(err, stopAll(running))
 			}
 		},
 	}

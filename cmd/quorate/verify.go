@@ -17,14 +17,17 @@ import (
 const maxProofFile = 256 << 10
 
 func newVerify() *cobra.Command {
-	var policy, receipt, status string
+	var policy, receipt, status, members string
 	var publishedOnly bool
 	var maxAge time.Duration
 	cmd := &cobra.Command{
-		Use:   "verify --policy FILE --receipt FILE [--status FILE | --published-only] [--max-age 24h] CERT",
+		Use:   "verify --policy FILE --receipt FILE [--status FILE | --published-only] [--members FILE] [--max-age 24h] CERT",
 		Short: "Check a receipt, and a status, offline",
 		Long: `Check offline that a certificate was published, and with --status that it still stood. Without a status the verdict
-is "published, status not checked", exit 3; --published-only makes that 0.`,
+is "published, status not checked", exit 3; --published-only makes that 0.
+
+A policy past its expiry is refused, exit 3. What a newer member set signed than the policy's own is good when the receipt, or --members, brings
+the member sets in between: each is signed by a quorum of the one before.`,
 		Example: "  quorate verify --policy q/policy --receipt dev1/cert.pem.tlog-proof --status dev1.status dev1/cert.pem",
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, a []string) error {
@@ -34,7 +37,7 @@ is "published, status not checked", exit 3; --published-only makes that 0.`,
 			if status != "" && publishedOnly {
 				return usage{errors.New("--status and --published-only exclude each other")}
 			}
-			p, err := readPolicy(policy)
+			p, err := readTrust(policy, members)
 			if err != nil {
 				return err
 			}
@@ -46,7 +49,8 @@ is "published, status not checked", exit 3; --published-only makes that 0.`,
 			if err != nil {
 				return err
 			}
-			pub, err := verify.Receipt(p, raw, der)
+			proof := raw
+			pub, err := verify.Receipt(p, proof, der)
 			if err != nil {
 				return err
 			}
@@ -56,7 +60,7 @@ is "published, status not checked", exit 3; --published-only makes that 0.`,
 				if raw, err = readSmall(status, maxProofFile); err != nil {
 					return err
 				}
-				if standing, err = verify.Status(p, raw, pub.Leaf); err != nil {
+				if standing, err = verify.Status(p.Carried(proof), raw, pub.Leaf); err != nil {
 					return err
 				}
 				tellStanding(cmd.OutOrStdout(), standing)
@@ -66,6 +70,7 @@ is "published, status not checked", exit 3; --published-only makes that 0.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&policy, "policy", "", "policy file: the one thing trusted")
+	f.StringVar(&members, "members", "", "member sets that lead from the policy's to a newer one, as `quorate policy update --members` writes them")
 	f.StringVar(&receipt, "receipt", "", "receipt of the certificate (.tlog-proof)")
 	f.StringVar(&status, "status", "", "status proof, as `quorate status --save` writes it")
 	f.BoolVar(&publishedOnly, "published-only", false, "do not ask whether it still stands")

@@ -37,6 +37,8 @@ const (
 	PolicyBreaksQuorum  Code = 439
 	AnswerNotTrusted    Code = 440
 	CauseStatusMismatch Code = 441
+	PolicyExpired       Code = 442
+	PolicyUnnamed       Code = 443
 	BadSnapshotFile     Code = 450
 	WrongStatusRoot     Code = 451
 	BadAbsence          Code = 452
@@ -77,6 +79,8 @@ var verification = []Reason{
 	{PolicyBreaksQuorum, "policy-breaks-quorum", "The policy's quorum is not more than two thirds of its members."},
 	{AnswerNotTrusted, "answer-not-trusted", "The node's answer is not what was asked for, or does not verify."},
 	{CauseStatusMismatch, "cause-status-mismatch", "The proved cause gives the leaf another status than the chunk."},
+	{PolicyExpired, "policy-expired", "The policy is past its expiry, and nothing that only it vouches for can be trusted. Make a new one with quorate policy fetch, from a fingerprint that two members confirm to you; before the expiry, quorate policy update is enough."},
+	{PolicyUnnamed, "policy-unnamed", "The policy does not say which member set it is of, so nothing can lead from it to a newer one. Make a new one with quorate policy fetch."},
 	{BadSnapshotFile, "bad-snapshot-file", "The file is not a status snapshot in its one accepted form, or is cut short."},
 	{WrongStatusRoot, "wrong-status-root", "The snapshot's chunks do not have the status root of its epoch."},
 	{BadAbsence, "bad-absence", "The statement that certificates are absent does not decode, is of another tree, or is not signed by the member it names."},

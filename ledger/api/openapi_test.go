@@ -174,7 +174,7 @@ var schemas = map[string]any{"Problem": problem.Details{}, "Head": Head{}, "Verd
 	"Explanation": Explanation{}, "Statuses": Statuses{}, "Certificates": Certificates{}, "CertificateName": CertificateName{}, "Places": Places{},
 	"Evidence": Evidence{}, "OrganisationChange": OrganisationChange{}, "NamespaceChange": NamespaceChange{}, "CutOff": CutOff{}, "CutOffEffect": CutOffEffect{},
 	"Rules": Rules{}, "Rule": Rule{}, "Proposal": Proposal{}, "Operation": Operation{}, "Vote": Vote{}, "Withdrawal": Withdrawal{}, "Standing": Standing{},
-	"ProposalPage": ProposalPage{}, "Proposals": Proposals{}, "ProposalTitle": ProposalTitle{}}
+	"MemberSet": MemberSet{}, "Member": Member{}, "ProposalPage": ProposalPage{}, "Proposals": Proposals{}, "ProposalTitle": ProposalTitle{}}
 
 // TestOpenAPISchemas holds the schemas to the types that are encoded, and every reference to something that is there.
 func TestOpenAPISchemas(t *testing.T) {

@@ -18,6 +18,7 @@ type Registered struct {
 	OrganisationChange *OrganisationChange `json:"organisation_change,omitempty"`
 	NamespaceChange    *NamespaceChange    `json:"namespace_change,omitempty"`
 	CutOff             *CutOff             `json:"cut_off,omitempty"`
+	MemberSet          *MemberSet          `json:"member_set,omitempty"`
 }
 
 // Organisation is a registered organisation.
@@ -62,6 +63,39 @@ type Rules struct {
 	Hold    ledger.Millis `json:"hold_ms"` // that what widens trust waits at least
 }
 
+// MemberSet is a member-set document.
+type MemberSet struct {
+	Number  uint64   `json:"number"`
+	Hash    string   `json:"hash"` // SHA-256 of the document
+	Quorum  uint64   `json:"quorum"`
+	Members []Member `json:"members"`
+}
+
+// Member is a row of a member set.
+type Member struct {
+	Number uint64   `json:"number"`
+	Name   string   `json:"name"`
+	Keys   []string `json:"keys"` // key ids: log, cosigning, block, TLS, responder, governance
+}
+
+func describeMemberSet(document []byte) *MemberSet {
+	h := ledger.Sum(document)
+	out := &MemberSet{Hash: hex.EncodeToString(h[:]), Members: []Member{}}
+	m, err := ledger.ParseMemberSet(document)
+	if err != nil {
+		return out // it is refused; the hash says which
+	}
+	out.Number, out.Quorum = m.Number, m.Quorum
+	for _, x := range m.Members {
+		row := Member{Number: x.Number, Name: x.Name}
+		for p := ledger.KeyLog; p <= ledger.KeyGovernance; p++ {
+			row.Keys = append(row.Keys, keyID(x.Keys[p]))
+		}
+		out.Members = append(out.Members, row)
+	}
+	return out
+}
+
 // Rule is an admission rule of the members' own: docs/rules.md.
 type Rule struct {
 	Profile      uint64 `json:"profile,omitempty"`      // absent: every profile
@@ -104,6 +138,8 @@ func describeRegistration(args any, id ledger.OrgID) (kind string, r Registered)
 		kind, r.NamespaceChange = "namespace-change", describeNamespaceChange(a)
 	case *ledger.CutOff:
 		kind, r.CutOff = "cut-off", describeCutOff(a)
+	case *ledger.MemberSetChange:
+		kind, r.MemberSet = "member-set", describeMemberSet(a.Document)
 	}
 	return kind, r
 }

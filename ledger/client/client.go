@@ -24,6 +24,7 @@ import (
 	"github.com/quorate-pki/quorate/ledger"
 	"github.com/quorate-pki/quorate/ledger/api"
 	"github.com/quorate-pki/quorate/ledger/tlog"
+	"github.com/quorate-pki/quorate/verify"
 )
 
 // ErrNoNode: none of the nodes answered; nothing is known.
@@ -31,17 +32,19 @@ var ErrNoNode = errors.New("no node answered")
 
 // Config of a Client.
 type Config struct {
-	Nodes   []string      // base URLs; the one that answered last is asked first, then those behind it; required
-	Channel string        // channel name; default "main"
-	Policy  *tlog.Policy  // required for the verifying methods
-	HTTP    *http.Client  // default: a client with a timeout of 60 s
-	Wait    time.Duration // how long a busy or slow ledger is asked again for one transaction; default 5 min
+	Nodes   []string         // base URLs; the one that answered last is asked first, then those behind it; required
+	Channel string           // channel name; default "main"
+	Policy  *tlog.Policy     // required for the verifying methods; one past its expiry is refused
+	Now     func() time.Time // default time.Now; for the policy's expiry
+	HTTP    *http.Client     // default: a client with a timeout of 60 s
+	Wait    time.Duration    // how long a busy or slow ledger is asked again for one transaction; default 5 min
 }
 
 // Client is safe for concurrent use.
 type Client struct {
-	cfg  Config
-	last atomic.Int64 // index of the node that answered last
+	cfg   Config
+	known atomic.Pointer[verify.Trust] // nil without a policy
+	last  atomic.Int64                 // index of the node that answered last
 }
 
 var (
@@ -70,7 +73,18 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Wait == 0 {
 		cfg.Wait = 5 * time.Minute
 	}
-	return &Client{cfg: cfg}, nil
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	c := &Client{cfg: cfg}
+	if cfg.Policy != nil {
+		trust, err := verify.NewTrust(cfg.Policy, cfg.Now())
+		if err != nil {
+			return nil, err
+		}
+		c.known.Store(trust)
+	}
+	return c, nil
 }
 
 // maxAnswer bounds what is read of an answer: 1,024 receipts with room.

@@ -38,7 +38,7 @@ func (c *Client) explain(ctx context.Context, der []byte) (*Explained, error) {
 	if err := json.Unmarshal(raw, told); err != nil {
 		return nil, untrusted("the explanation: %v", err)
 	}
-	p := prover{trust: c.cfg.Policy.Remember(), der: der, out: &Explained{Explanation: told}}
+	p := prover{trust: tlog.Remember(c.trust(ctx)), der: der, out: &Explained{Explanation: told}}
 	if err := p.prove(); err != nil {
 		return nil, err
 	}

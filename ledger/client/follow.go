@@ -58,10 +58,10 @@ func (f *Follower) Next(ctx context.Context, wait time.Duration) (*Followed, err
 	if err := json.Unmarshal(raw, &page); err != nil {
 		return nil, untrusted("the events: %v", err)
 	}
-	return f.take(&page)
+	return f.take(ctx, &page)
 }
 
-func (f *Follower) take(page *api.Events) (*Followed, error) {
+func (f *Follower) take(ctx context.Context, page *api.Events) (*Followed, error) {
 	edge := f.edge.Clone()
 	if page.From != edge.Size() {
 		return nil, untrusted("asked for events from leaf %d, got some from leaf %d", edge.Size(), page.From)
@@ -79,7 +79,7 @@ func (f *Follower) take(page *api.Events) (*Followed, error) {
 		edge.Append(tlog.LeafHash(told.Entry))
 		out.Events = append(out.Events, event)
 	}
-	v, err := f.c.cfg.Policy.Verify([]byte(page.Checkpoint))
+	v, err := f.c.trust(ctx).Verify([]byte(page.Checkpoint))
 	if err != nil {
 		return nil, err
 	}

@@ -57,7 +57,7 @@ func FuzzFollow(f *testing.F) {
 			return
 		}
 		at := &Follower{c: c}
-		got, err := at.take(&page)
+		got, err := at.take(t.Context(), &page)
 		if err != nil {
 			if at.Known().Size != 0 {
 				t.Error("refused, and taken")

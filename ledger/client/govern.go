@@ -11,6 +11,7 @@ import (
 
 	"github.com/quorate-pki/quorate/ledger"
 	"github.com/quorate-pki/quorate/ledger/api"
+	"github.com/quorate-pki/quorate/ledger/tlog"
 	"github.com/quorate-pki/quorate/verify"
 )
 
@@ -84,7 +85,7 @@ func (c *Client) proposal(ctx context.Context, leaf uint64) (*api.ProposalPage, 
 	if err := json.Unmarshal(raw, told); err != nil {
 		return nil, untrusted("the proposal: %v", err)
 	}
-	p := prover{trust: c.cfg.Policy.Remember()}
+	p := prover{trust: tlog.Remember(c.trust(ctx))}
 	if _, err := p.leaf(&told.Proposal, nil); err != nil {
 		return nil, err
 	}
@@ -222,7 +223,7 @@ func (c *Client) event(ctx context.Context, leaf uint64) (api.Event, error) {
 	if err != nil {
 		return api.Event{}, err
 	}
-	proof, _, entry, err := verify.Entry(c.cfg.Policy, receipt, nil)
+	proof, _, entry, err := verify.Entry(c.trust(ctx), receipt, nil)
 	if err != nil {
 		return api.Event{}, err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/quorate-pki/quorate/internal/reason"
 	"github.com/quorate-pki/quorate/ledger"
 	"github.com/quorate-pki/quorate/ledger/api"
+	"github.com/quorate-pki/quorate/ledger/tlog"
 	"github.com/quorate-pki/quorate/verify"
 )
 
@@ -69,7 +70,7 @@ func (c *Client) Lookup(ctx context.Context, ders [][]byte, fresh func(*verify.E
 }
 
 // Tellers is how many members must say that a certificate is unknown: f+1.
-func (c *Client) Tellers() int { return c.cfg.Policy.F() + 1 }
+func (c *Client) Tellers() int { return c.Trust().Policy().F() + 1 }
 
 // asked is one node that is asked where certificates are.
 type asked struct {
@@ -167,7 +168,7 @@ func (a *asked) prove(ctx context.Context, at map[uint64]int) error {
 	if len(got.Receipts) != len(leaves) {
 		return untrusted("asked for %d receipts, got %d", len(leaves), len(got.Receipts))
 	}
-	trust := a.c.cfg.Policy.Remember()
+	trust := tlog.Remember(a.c.trust(ctx))
 	for k, leaf := range leaves {
 		i := at[leaf]
 		a.out[i].Found, a.out[i].Err = check(trust, []byte(got.Receipts[k]), leaf, a.ders[i])
@@ -191,7 +192,7 @@ func (a *asked) absent(ctx context.Context, which []int, got api.Places) {
 }
 
 func (a *asked) absence(ctx context.Context, got api.Places) (*verify.Absent, error) {
-	epoch, err := verify.LastEpoch(a.c.cfg.Policy, []byte(got.Epoch))
+	epoch, err := verify.LastEpoch(a.c.trust(ctx), []byte(got.Epoch))
 	if err != nil {
 		return nil, err
 	}
@@ -203,24 +204,4 @@ func (a *asked) absence(ctx context.Context, got api.Places) (*verify.Absent, er
 		return nil, err
 	}
 	return verify.Absence(epoch, set, got.Absence)
-}
-
-// members fetches the member-set document in force at an epoch. It is the one of genesis, in leaf 1, because no operation changes it yet;
-// whoever sends another is found out by its hash.
-func (c *Client) members(ctx context.Context, e *verify.Epoch) (*ledger.MemberSet, error) {
-	var set *ledger.MemberSet
-	_, err := c.ask(ctx, http.MethodGet, c.v1("/entries/1"), "", nil, func(raw []byte) error {
-		entry, err := ledger.ParseEntry(raw)
-		if err != nil || entry.Op == nil || len(entry.Op.Body) > ledger.MaxBody {
-			return untrusted("leaf 1 is not the founding of a consortium")
-		}
-		_, args, err := ledger.ParseBody(entry.Op.Body)
-		founding, ok := args.(*ledger.Consortium)
-		if err != nil || !ok {
-			return untrusted("leaf 1 is not the founding of a consortium")
-		}
-		set, err = e.Members(founding.MemberSet)
-		return err
-	})
-	return set, err
 }

@@ -120,7 +120,7 @@ func (c *Client) decide(ctx context.Context, raw []byte, id ledger.Hash, n int) 
 	if err != nil {
 		return ledger.Result{}, fmt.Errorf("proving the verdicts: %w", err)
 	}
-	proof, _, entry, err := verify.Entry(c.cfg.Policy, receipt, nil)
+	proof, _, entry, err := verify.Entry(c.trust(ctx), receipt, nil)
 	if err != nil {
 		return ledger.Result{}, fmt.Errorf("proving the verdicts: %w", err)
 	}

@@ -20,7 +20,7 @@ func (c *Client) channel(ctx context.Context) (ledger.Hash, error) {
 	if err != nil {
 		return ledger.Hash{}, err
 	}
-	proof, _, entry, err := verify.Entry(c.cfg.Policy, raw, nil)
+	proof, _, entry, err := verify.Entry(c.trust(ctx), raw, nil)
 	if err != nil {
 		return ledger.Hash{}, err
 	}
@@ -71,7 +71,7 @@ func (c *Client) Published(ctx context.Context, leaf uint64, der []byte) (*Found
 	if err != nil {
 		return nil, err
 	}
-	return check(c.cfg.Policy, raw, leaf, der)
+	return check(c.trust(ctx), raw, leaf, der)
 }
 
 func check(trust tlog.NoteVerifier, receipt []byte, leaf uint64, der []byte) (*Found, error) {
@@ -98,7 +98,7 @@ func (c *Client) receipts(ctx context.Context, leaves []uint64, ders [][]byte) (
 	if err := json.Unmarshal(raw, &got); err != nil || len(got.Receipts) != len(leaves) {
 		return nil, untrusted("asked for %d receipts, got %d", len(leaves), len(got.Receipts))
 	}
-	trust := c.cfg.Policy.Remember() // most of them are under one checkpoint
+	trust := tlog.Remember(c.trust(ctx)) // most of them are under one checkpoint
 	out := make([]*Found, len(leaves))
 	for i, r := range got.Receipts {
 		if out[i], err = check(trust, []byte(r), leaves[i], ders[i]); err != nil {
@@ -129,7 +129,7 @@ func (c *Client) standingAfter(ctx context.Context, leaf, at uint64) (*Standing,
 	if err != nil {
 		return nil, err
 	}
-	return standing(c.cfg.Policy, proof, leaf, at)
+	return standing(c.trust(ctx), proof, leaf, at)
 }
 
 func standing(trust tlog.NoteVerifier, proof []byte, leaf, at uint64) (*Standing, error) {
@@ -177,7 +177,7 @@ func (c *Client) standings(ctx context.Context, leaves []uint64, at uint64, out 
 	if err := json.Unmarshal(raw, &got); err != nil || len(got.Of) != len(leaves) {
 		return untrusted("asked for the status of %d leaves, got %d", len(leaves), len(got.Of))
 	}
-	trust := c.cfg.Policy.Remember() // most of them are under one checkpoint
+	trust := tlog.Remember(c.trust(ctx)) // most of them are under one checkpoint
 	for i, leaf := range leaves {
 		if got.Of[i] < 0 || got.Of[i] >= len(got.Proofs) {
 			return untrusted("leaf %d has proof %d of %d", leaf, got.Of[i], len(got.Proofs))

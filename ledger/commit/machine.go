@@ -21,8 +21,8 @@ type Pending struct {
 type Config struct {
 	Final     *state.State     // as persisted
 	Cosigners []tlog.Signature // of the final checkpoint
-	Policy    *tlog.Policy     // this log's origin, the members' cosigning keys, the quorum
 	Self      string           // this member's cosigner name
+	Keys      []tlog.VKey      // its cosigning keys that the driver signs by: its key in the set in force, and what it has for the next
 	Memory    *Signed          // newest signature this member ever gave; nil only before its first
 	Least     uint64           // signs no smaller tree: for a member that does not know all it signed
 	Seen      Traces           // of the machine before, when a node goes on with a new one
@@ -33,6 +33,9 @@ type Config struct {
 // Machine is the commit path. Not safe for concurrent use.
 type Machine struct {
 	cfg        Config
+	origin     string
+	log        uint64
+	bodies     map[uint64]*body // by number of the member set
 	final      *state.State
 	pending    []*Pending
 	votes      votes
@@ -42,6 +45,7 @@ type Machine struct {
 	diverged   error
 	told       bool // Diverged is out
 	signedAt   ledger.Millis
+	bridgedAt  ledger.Millis
 	stale      bool // LetStale
 }
 
@@ -50,18 +54,23 @@ func New(cfg Config) (*Machine, error) {
 	if cfg.Resign == 0 {
 		cfg.Resign = 30_000
 	}
-	m := &Machine{cfg: cfg, final: cfg.Final, memory: cfg.Memory, votes: newVotes(cfg.Policy)}
+	members, err := cfg.Final.Members()
+	if err != nil {
+		return nil, err
+	}
+	log := cfg.Final.Channel().Log
+	m := &Machine{cfg: cfg, origin: members.Origin(log), log: log, bodies: map[uint64]*body{}, final: cfg.Final, memory: cfg.Memory, votes: newVotes()}
 	cp := m.checkpoint(cfg.Final)
 	for _, s := range cfg.Cosigners {
-		v, ok := m.votes.verify(cp, s)
+		v, ok := m.verify(cp, s)
 		if !ok {
 			return nil, fmt.Errorf("a stored cosignature by %s does not verify", s.Name)
 		}
 		m.votes.see(v)
 		m.votes.count(v)
 	}
-	for name, v := range cfg.Seen.newest {
-		if name == cfg.Self {
+	for key, v := range cfg.Seen.newest {
+		if key.name == cfg.Self {
 			continue
 		}
 		m.votes.see(v)
@@ -111,12 +120,18 @@ func (m *Machine) Memory() *Signed { return m.memory }
 
 // Trace is the largest tree that a member is known here to have cosigned, for a member that lost its memory.
 func (m *Machine) Trace(cosigner string) (tlog.Checkpoint, tlog.Signature, bool) {
-	v, ok := m.votes.newest[cosigner]
-	return v.Checkpoint, v.sig, ok
+	var newest vote
+	known := false
+	for key, v := range m.votes.newest { // of its old key, too
+		if key.name == cosigner && (!known || v.Size > newest.Size || v.Size == newest.Size && v.time > newest.time) {
+			newest, known = v, true
+		}
+	}
+	return newest.Checkpoint, newest.sig, known
 }
 
 // Traces are what Trace tells of every member.
-type Traces struct{ newest map[string]vote }
+type Traces struct{ newest map[voter]vote }
 
 // Traces are for the machine that follows this one.
 func (m *Machine) Traces() Traces { return Traces{m.votes.newest} }
@@ -153,6 +168,7 @@ func (m *Machine) Step(in Input, now ledger.Millis) (out []Output, err error) {
 		return out, nil
 	}
 	out = append(out, m.sign(now)...)
+	out = append(out, m.bridge(now)...)
 	return append(out, m.finalise()...), nil
 }
 
@@ -188,7 +204,7 @@ func (m *Machine) deliver(in Deliver) ([]Output, error) {
 		m.countOwn(*mem)
 		out = append(out, Release{Signed: *mem})
 	}
-	for _, v := range m.votes.arrived(x.State.Size()) {
+	for _, v := range m.votes.arrived(x.State.Size(), m.voters()) {
 		out = append(out, m.judge(v)...)
 	}
 	return out, nil
@@ -202,7 +218,7 @@ func (m *Machine) diverge(why error) {
 }
 
 func (m *Machine) checkpoint(s *state.State) tlog.Checkpoint {
-	return tlog.Checkpoint{Origin: m.cfg.Policy.Origin, Size: s.Size(), Root: s.Root()}
+	return tlog.Checkpoint{Origin: m.origin, Size: s.Size(), Root: s.Root()}
 }
 
 // sign asks for a signature on the newest block, or for a renewal of the last (steps 6 and 12).
@@ -210,7 +226,7 @@ func (m *Machine) sign(now ledger.Millis) []Output {
 	if m.signing {
 		return nil
 	}
-	s := m.newest(now)
+	s, key := m.toSign(now)
 	if s == nil {
 		return nil
 	}
@@ -218,7 +234,7 @@ func (m *Machine) sign(now ledger.Millis) []Output {
 	if s.Size() < m.cfg.Least {
 		return nil
 	}
-	fresh := m.memory == nil || s.Size() > m.memory.Size
+	fresh := m.memory == nil || s.Size() > m.memory.Size || s.Size() == m.memory.Size && s == m.final && !m.voted(key)
 	if !fresh && (s.Size() < m.memory.Size || m.stale || !m.due(now)) {
 		return nil // memory larger than this tree: do not sign, go on
 	}
@@ -227,7 +243,7 @@ func (m *Machine) sign(now ledger.Millis) []Output {
 		t = max(t, m.memory.Time) // a clock set back must not make a newer signature look older
 	}
 	m.signing, m.signedAt = true, now
-	return []Output{Sign{Statement{Log: c.Log, Height: c.Height, Size: s.Size(), Root: s.Root(), Header: c.Header, Time: t}}}
+	return []Output{Sign{Statement{Log: c.Log, Height: c.Height, Size: s.Size(), Root: s.Root(), Header: c.Header, Time: t}, key}}
 }
 
 // due says that the last signature is to be renewed. A clock that was set back since then says nothing about how old
@@ -236,15 +252,22 @@ func (m *Machine) due(now ledger.Millis) bool {
 	return m.signedAt == 0 || now < m.signedAt || now >= m.signedAt+m.cfg.Resign
 }
 
-// newest is the newest state whose block time is not too far ahead of this node's clock; nil when there is none. What is
-// final is no exception: the others' clocks agreed to it, this node would date it before its block.
-func (m *Machine) newest(now ledger.Millis) *state.State {
-	for _, s := range slices.Backward(m.states()) {
-		if s.Size() > 0 && s.Channel().Time <= now+ledger.MaxTimeAhead {
-			return s
+// toSign is the state that this member signs next, and by which key: the newest that it may sign, whose block time is not too far ahead of
+// this node's clock; nil when there is none. What is final is no exception: the others' clocks agreed to it, this node would date it before
+// its block.
+func (m *Machine) toSign(now ledger.Millis) (*state.State, tlog.VKey) {
+	if key, ok := m.owed(); ok && m.final.Channel().Time <= now+ledger.MaxTimeAhead {
+		return m.final, key
+	}
+	for _, s := range slices.Backward(m.signable()) {
+		if s.Size() == 0 || s.Channel().Time > now+ledger.MaxTimeAhead {
+			continue
+		}
+		if key, ok := m.key(s); ok {
+			return s, key
 		}
 	}
-	return nil
+	return nil, tlog.VKey{}
 }
 
 func (m *Machine) remembered(s Signed) []Output {
@@ -258,7 +281,7 @@ func (m *Machine) remembered(s Signed) []Output {
 
 // countOwn counts this member's own signature. It is remembered.
 func (m *Machine) countOwn(s Signed) {
-	if v, ok := m.votes.verify(tlog.Checkpoint{Origin: m.cfg.Policy.Origin, Size: s.Size, Root: s.Root}, s.Signature); ok {
+	if v, ok := m.verify(tlog.Checkpoint{Origin: m.origin, Size: s.Size, Root: s.Root}, s.Signature); ok {
 		m.votes.count(v)
 	}
 }
@@ -266,15 +289,16 @@ func (m *Machine) countOwn(s Signed) {
 // refresh republishes the final checkpoint when it has newer cosignatures. Not while a newer one is on its way to the
 // disk: the older must not replace it.
 func (m *Machine) refresh(size uint64) []Output {
-	if size != m.final.Size() || m.persisting || m.votes.number(size) < m.cfg.Policy.Quorum {
+	e := m.electors(m.final)
+	if size != m.final.Size() || m.persisting || m.votes.number(size, e.now) < e.now.quorum {
 		return nil
 	}
-	return []Output{Refresh{Checkpoint: m.checkpoint(m.final), Cosigners: m.votes.cosigners(size)}}
+	return []Output{Refresh{Checkpoint: m.checkpoint(m.final), Cosigners: m.votes.cosigners(size, e.all())}}
 }
 
 // cosigned takes a peer's cosignature (step 7).
 func (m *Machine) cosigned(in Cosigned) []Output {
-	v, ok := m.votes.verify(in.Checkpoint, in.Signature)
+	v, ok := m.verify(in.Checkpoint, in.Signature)
 	if !ok {
 		return nil
 	}
@@ -282,7 +306,7 @@ func (m *Machine) cosigned(in Cosigned) []Output {
 	if m.diverged != nil {
 		return nil
 	}
-	if v.cosigner == m.cfg.Self {
+	if v.name == m.cfg.Self {
 		return m.echoed(v)
 	}
 	if v.Size > m.Head().Size() {
@@ -309,7 +333,7 @@ func (m *Machine) judge(v vote) []Output {
 	}
 	for _, s := range m.states() {
 		if s.Size() == v.Size && s.Root() == v.Root {
-			if !m.votes.count(v) {
+			if !m.entitled(v, s) || !m.votes.count(v) {
 				return nil
 			}
 			return m.refresh(v.Size)
@@ -319,7 +343,7 @@ func (m *Machine) judge(v vote) []Output {
 	if !m.votes.contradict(v) {
 		return nil
 	}
-	if m.votes.against(v) >= m.cfg.Policy.Quorum {
+	if b := m.electorsOf(v.Size).now; m.votes.against(v, b) >= b.quorum {
 		m.diverge(fmt.Errorf("a quorum cosigned another log at size %d", v.Size))
 	}
 	return []Output{Conflict{Checkpoint: v.Checkpoint, Signature: v.sig}}
@@ -334,18 +358,19 @@ func (m *Machine) states() []*state.State {
 	return out
 }
 
-// finalise finds the highest block with a quorum (step 8): a quorum on it covers all below.
+// finalise finds the highest block with a quorum of its electors (step 8): a quorum on it covers all below, a handover too.
 func (m *Machine) finalise() []Output {
 	if m.persisting {
 		return nil
 	}
 	for i, p := range slices.Backward(m.pending) {
 		size := p.State.Size()
-		if m.votes.number(size) < m.cfg.Policy.Quorum {
+		e := m.electors(p.State)
+		if m.votes.number(size, e.now) < e.now.quorum {
 			continue
 		}
 		m.persisting = true
-		return []Output{Finalise{Blocks: m.pending[: i+1 : i+1], Checkpoint: m.checkpoint(p.State), Cosigners: m.votes.cosigners(size)}}
+		return []Output{Finalise{Blocks: m.pending[: i+1 : i+1], Checkpoint: m.checkpoint(p.State), Cosigners: m.votes.cosigners(size, e.all())}}
 	}
 	return nil
 }

@@ -46,6 +46,9 @@ func newWorld(t testing.TB, members int) *world {
 	return w
 }
 
+// ownKeys are a member's cosigning keys.
+func (w *world) ownKeys(i int) []tlog.VKey { return []tlog.VKey{w.policy.Witnesses[i].Key} }
+
 // now is the time of the newest block.
 func (w *world) now() ledger.Millis { return w.states[len(w.states)-1].Channel().Time }
 
@@ -131,7 +134,7 @@ func (w *world) start(height int, memory *commit.Signed) *driver {
 		w.t.Fatal(err)
 	}
 	d := &driver{w: w, store: store, memory: memory, now: w.states[height].Channel().Time}
-	d.m, err = commit.New(commit.Config{Final: s, Policy: w.policy, Self: w.c.Set.CosignerName(name(0)), Memory: memory, Facts: state.Direct{}})
+	d.m, err = commit.New(commit.Config{Final: s, Self: w.c.Set.CosignerName(name(0)), Keys: w.ownKeys(0), Memory: memory, Facts: state.Direct{}})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -54,8 +54,12 @@ func (Tick) input()       {}
 type Output interface{ output() }
 
 type (
-	// Sign: cosign the statement, make it durable in the signer memory, then feed Remembered. If that fails, stop.
-	Sign struct{ Statement Statement }
+	// Sign: cosign the statement by one of this member's keys, make it durable in the signer memory, then feed Remembered. If that
+	// fails, stop.
+	Sign struct {
+		Statement Statement
+		Key       tlog.VKey
+	}
 	// Release: send this member's signature to all peers. It is remembered.
 	Release struct{ Signed Signed }
 	// Finalise: make the blocks, then the note, durable and public; then feed Persisted.
@@ -64,7 +68,8 @@ type (
 		Checkpoint tlog.Checkpoint
 		Cosigners  []tlog.Signature
 	}
-	// Refresh: publish the final checkpoint with newer cosignatures.
+	// Refresh: publish the final checkpoint with newer cosignatures. Where the member set changes, durably: this member signs other
+	// things afterwards, and whoever needs this signature must still find it here after a crash.
 	Refresh struct {
 		Checkpoint tlog.Checkpoint
 		Cosigners  []tlog.Signature

@@ -17,7 +17,7 @@ func TestRestartKeepsCosigners(t *testing.T) {
 		stored = append(stored, w.cosign(i, w.checkpoint(0), w.now()).Signature)
 	}
 	d := w.start(0, nil)
-	m, err := commit.New(commit.Config{Final: d.m.Final(), Cosigners: stored, Policy: w.policy, Self: w.c.Set.CosignerName(name(0)), Facts: state.Direct{}})
+	m, err := commit.New(commit.Config{Final: d.m.Final(), Cosigners: stored, Self: w.c.Set.CosignerName(name(0)), Keys: w.ownKeys(0), Facts: state.Direct{}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,9 +15,10 @@ import (
 type oracle struct {
 	w     *sim
 	err   error
-	made  map[string]statement // every signature that a member's key made, by its bytes
-	last  []*commit.Signed     // by member: the newest of its signatures
-	known map[string]bool      // the signatures seen
+	made  map[string]statement                // every signature that a member's key made, by its bytes
+	on    map[tlog.Checkpoint]map[uint32]bool // the keys that ever signed a checkpoint
+	last  []*commit.Signed                    // by member: the newest of its signatures
+	known map[string]bool                     // the signatures seen
 	roots map[uint64]ledger.Hash
 	final []uint64        // by member: the height that was durable
 	least []uint64        // by member: it signs no smaller tree, since it was wiped
@@ -32,7 +33,7 @@ type shown struct {
 }
 
 func newOracle(w *sim) *oracle {
-	o := &oracle{w: w, made: maps.Clone(w.h.made), last: make([]*commit.Signed, w.h.n), known: map[string]bool{}, roots: map[uint64]ledger.Hash{},
+	o := &oracle{w: w, made: maps.Clone(w.h.made), on: map[tlog.Checkpoint]map[uint32]bool{}, last: make([]*commit.Signed, w.h.n), known: map[string]bool{}, roots: map[uint64]ledger.Hash{},
 		final: make([]uint64, w.h.n), least: make([]uint64, w.h.n), notes: map[uint64]bool{}, shown: make([]shown, w.h.n)}
 	for i, d := range w.h.disks[w.from] {
 		o.last[i], o.final[i] = d.memory, d.height
@@ -41,6 +42,25 @@ func newOracle(w *sim) *oracle {
 		}
 	}
 	return o
+}
+
+// makes sees a signature as it is made.
+func (o *oracle) makes(cp tlog.Checkpoint, sig tlog.Signature) {
+	o.made[string(sig.Bytes)] = statement{cp, sig.Name, sig.ID}
+	if o.on[cp] == nil {
+		o.on[cp] = map[uint32]bool{}
+	}
+	o.on[cp][sig.ID] = true
+}
+
+// by counts the members of a policy among keys.
+func by(p *tlog.Policy, keys map[uint32]bool) (n int) {
+	for _, v := range p.Witnesses {
+		if keys[v.Key.ID()] {
+			n++
+		}
+	}
+	return n
 }
 
 func (o *oracle) fail(format string, args ...any) {
@@ -79,6 +99,12 @@ func (o *oracle) finalised(m *simMember, f commit.Finalise) {
 	}
 	if last > uint64(o.w.to) || o.w.h.cps[last] != f.Checkpoint {
 		o.fail("%s finalises height %d with another checkpoint", name(m.id), last)
+	}
+	// Each set's part of the blocks ends with one that this very set must have signed, whoever signed what is above.
+	for h := m.disk.height + 1; h <= last && o.err == nil; h++ {
+		if p := o.w.h.now[h]; (h == last || o.w.h.handover(int(h))) && by(p, o.on[o.w.h.cps[h]]) < p.Quorum {
+			o.fail("%s finalises height %d, which %d of its %d electors have signed", name(m.id), h, by(p, o.on[o.w.h.cps[h]]), p.N())
+		}
 	}
 	o.w.stats["finalised"]++
 }
@@ -133,7 +159,7 @@ func (o *oracle) asked(m *simMember, out commit.Output) {
 func (o *oracle) newer(m *simMember, cp tlog.Checkpoint, cosigners []tlog.Signature) {
 	old, now := o.shown[m.id], shown{cp.Size, map[string]uint64{}}
 	for _, s := range cosigners {
-		now.times[s.Name] = binary.BigEndian.Uint64(s.Bytes)
+		now.times[fmt.Sprintf("%s+%08x", s.Name, s.ID)] = binary.BigEndian.Uint64(s.Bytes)
 	}
 	if now.size < old.size {
 		o.fail("%s published size %d after size %d", name(m.id), now.size, old.size)
@@ -148,12 +174,22 @@ func (o *oracle) newer(m *simMember, cp tlog.Checkpoint, cosigners []tlog.Signat
 
 // fresh demands checkpoints of which an honest member swore after a time that they are the newest.
 func (o *oracle) fresh(after ledger.Millis) {
-	p := o.w.h.policy
 	for _, m := range o.w.members {
 		if !m.honest() || o.err != nil {
 			continue
 		}
-		times := slices.Sorted(maps.Values(o.shown[m.id].times))
+		h := o.w.h.height[o.shown[m.id].size]
+		if o.w.h.handover(h) {
+			h = min(h+1, len(o.w.h.now)-1) // its electors' keys need not be there any more; those of the set after renew it
+		}
+		p := o.w.h.now[h]
+		var times []uint64
+		for _, v := range p.Witnesses {
+			if t, ok := o.shown[m.id].times[fmt.Sprintf("%s+%08x", v.Key.Name, v.Key.ID())]; ok {
+				times = append(times, t)
+			}
+		}
+		slices.Sort(times)
 		if len(times) < p.Quorum || times[len(times)-1-p.F()] < uint64(after/1000) {
 			o.fail("%s shows a checkpoint from before %d: %v", name(m.id), after/1000, times)
 		}
@@ -166,20 +202,21 @@ func (o *oracle) published(m *simMember, cp tlog.Checkpoint, cosigners []tlog.Si
 	if root, ok := o.w.h.roots[cp.Size]; !ok || root != cp.Root {
 		o.fail("%s published size %d, which is not on the log", name(m.id), cp.Size)
 	}
-	names := map[string]bool{}
+	keys := map[uint32]bool{}
 	for _, s := range cosigners {
-		if o.made[string(s.Bytes)] == (statement{cp, s.Name}) {
-			names[s.Name] = true
+		if o.made[string(s.Bytes)] == (statement{cp, s.Name, s.ID}) {
+			keys[s.ID] = true
 		}
 	}
 	o.newer(m, cp, cosigners)
-	good := len(names) == len(cosigners) && len(names) >= o.w.h.policy.Quorum
+	p := o.w.h.now[o.w.h.height[cp.Size]]
+	good := len(keys) == len(cosigners) && by(p, keys) >= p.Quorum
 	if good && o.notes[cp.Size] {
 		return
 	}
 	o.notes[cp.Size] = true
-	note := tlog.FormatNote(cp, append([]tlog.Signature{tlog.SignCheckpoint(cp, cp.Origin, o.w.h.logKey)}, cosigners...))
-	if v, err := o.w.h.policy.Verify(note); err != nil {
+	note := tlog.FormatNote(cp, append([]tlog.Signature{tlog.SignCheckpoint(cp, cp.Origin, o.w.h.c.Key(p.Witnesses[0].Name+"/log"))}, cosigners...))
+	if v, err := p.Verify(note); err != nil {
 		o.fail("%s published size %d: %v", name(m.id), cp.Size, err)
 	} else if !good || v.Checkpoint != cp {
 		o.fail("%s published size %d: the policy accepts what it must not", name(m.id), cp.Size)
@@ -195,7 +232,7 @@ func (o *oracle) conflict(m *simMember, c commit.Conflict) {
 		o.fail("%s accuses %q", name(m.id), c.Signature.Name)
 	case m.honest() && !o.w.members[i].byzantine:
 		o.fail("%s accuses %s, at size %d", name(m.id), name(i), c.Checkpoint.Size)
-	case o.made[string(c.Signature.Bytes)] != (statement{c.Checkpoint, c.Signature.Name}):
+	case o.made[string(c.Signature.Bytes)] != (statement{c.Checkpoint, c.Signature.Name, c.Signature.ID}):
 		o.fail("%s keeps evidence that %s did not sign", name(m.id), name(i))
 	}
 }
@@ -246,7 +283,7 @@ type stats map[string]int
 var reached = []string{
 	"schedules", "crashes", "signatures lost by a crash", "signatures remembered and not told", "finals lost by a crash",
 	"finals durable and not told", "starts with a memory ahead", "early cosignatures", "blocks ahead of the clock", "refreshed",
-	"blocks without effect", "conflicts", "signatures", "finalised", "dropped",
+	"handovers", "blocks without effect", "conflicts", "signatures", "finalised", "dropped",
 	"doubled", "partitions", "clocks set", "lies", "echoes",
 	"rollbacks", "catches up", "catches up between what it executed", "wiped", "rejoins", "rolled back, and went on", "rolled back, and diverged", "final before healing", "final in the end",
 }

@@ -129,7 +129,7 @@ func TestSimulateQuorumCrashesBeforeItSigns(t *testing.T) {
 					for m.behind() {
 						m.deliver()
 					}
-					if i < h.policy.Quorum {
+					if i < h.now[0].Quorum {
 						if _, ok := m.outputs[0].(commit.Sign); !ok || len(m.outputs) != 1 {
 							t.Fatalf("%s is to do %v", name(i), m.outputs)
 						}
@@ -145,7 +145,7 @@ func TestSimulateQuorumCrashesBeforeItSigns(t *testing.T) {
 					w.now += 30_000
 					w.tick()
 				}
-				for _, m := range w.members[h.policy.Quorum:] {
+				for _, m := range w.members[h.now[0].Quorum:] {
 					if m.disk.height != 0 {
 						t.Fatalf("%s: final without a quorum", name(m.id))
 					}
@@ -160,7 +160,7 @@ func TestSimulateQuorumCrashesBeforeItSigns(t *testing.T) {
 					if m.disk.height != 1 {
 						t.Errorf("%s: height %d", name(i), m.disk.height)
 					}
-					if !remembered && i < h.policy.Quorum && m.disk.memory.Time < uint64((crashed-ledger.MaxTimeAhead)/1000) {
+					if !remembered && i < h.now[0].Quorum && m.disk.memory.Time < uint64((crashed-ledger.MaxTimeAhead)/1000) {
 						t.Errorf("%s signed at %d", name(i), m.disk.memory.Time)
 					}
 				}

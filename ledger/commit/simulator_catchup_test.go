@@ -41,7 +41,7 @@ func (m *simMember) catchUp() {
 	if len(above) > 0 {
 		w.stats["catches up between what it executed"]++
 	}
-	machine, err := commit.New(commit.Config{Final: st, Cosigners: cosigners, Policy: w.h.policy, Self: w.h.names[m.id], Memory: m.m.Memory(),
+	machine, err := commit.New(commit.Config{Final: st, Cosigners: cosigners, Self: w.h.names[m.id], Keys: w.h.vkeys[m.id], Memory: m.m.Memory(),
 		Least: m.least, Seen: m.m.Traces(), Facts: w.h.facts})
 	if err != nil {
 		w.oracle.fail("%s does not go on from height %d: %v", name(m.id), height, err)
@@ -86,13 +86,13 @@ func (m *simMember) recall() (newest *commit.Signed, least uint64, ok bool) {
 		if !known || newest != nil && newest.Size >= cp.Size {
 			continue
 		}
-		for _, v := range w.h.policy.Witnesses {
+		for _, v := range w.h.now[0].Witnesses {
 			if at, ok := tlog.VerifyCosignature(cp, v.Key, sig); ok {
 				newest = &commit.Signed{Signature: sig, Statement: commit.Statement{Size: cp.Size, Root: cp.Root, Time: at}}
 			}
 		}
 	}
-	if heard < w.h.policy.Quorum {
+	if heard < w.h.now[0].Quorum {
 		return nil, 0, false
 	}
 	w.oracle.recalled(m, newest, least)

@@ -4,6 +4,8 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,11 +22,15 @@ import (
 // schedule runs on a piece of it. Nothing in it changes afterwards.
 type history struct {
 	c         *ledgertest.Consortium
-	n         int
-	policy    *tlog.Policy
-	keys      []ed25519.PrivateKey // cosigning
-	names     []string             // of cosigners
-	logKey    ed25519.PrivateKey
+	n         int                           // members, those to come and those gone included
+	origin    string                        // of the log
+	now       []*tlog.Policy                // by height: of the set that makes it final
+	next      []*tlog.Policy                // by height: of the set in force after it
+	height    map[uint64]int                // by size
+	changes   int                           // of the set
+	vkeys     [][]tlog.VKey                 // by member: its cosigning keys
+	keys      map[string]ed25519.PrivateKey // by vkey
+	names     []string                      // of cosigners
 	facts     *facts
 	sequence  []*ledger.Block         // as the orderer gives it: some blocks twice, some that can have no effect
 	at        []int                   // by height: where in the sequence it is first
@@ -42,6 +48,7 @@ type history struct {
 type statement struct {
 	cp   tlog.Checkpoint
 	name string
+	id   uint32 // of the key
 }
 
 // disk is what a member has on disk.
@@ -59,15 +66,32 @@ func (d disk) clone() disk { d.store = d.store.Clone(); return d }
 const historyLength = 16
 
 var historyOf = map[int]func() (*history, error){
-	4: sync.OnceValues(func() (*history, error) { return newHistory(4) }),
-	7: sync.OnceValues(func() (*history, error) { return newHistory(7) }),
+	4: sync.OnceValues(func() (*history, error) { return newHistory(4, nil) }),
+	7: sync.OnceValues(func() (*history, error) { return newHistory(7, nil) }),
 }
 
-func newHistory(n int) (*history, error) {
-	h := &history{c: ledgertest.Found(uint64(100+n), n), n: n, facts: &facts{}, roots: map[uint64]ledger.Hash{}, effective: map[*ledger.Parsed]bool{}, made: map[string]statement{}}
-	h.policy, h.logKey = h.c.Set.Policy(0), h.c.Key("ca-a/log")
-	for i := range n {
-		h.keys, h.names = append(h.keys, h.c.Key(name(i)+"/cosigning")), append(h.names, h.c.Set.CosignerName(name(i)))
+// changing are histories of which each changes its members in its own way.
+var changing = func() (out []func() (*history, error)) {
+	for i := range 12 {
+		out = append(out, sync.OnceValues(func() (*history, error) {
+			return newHistory(5+i%2, rand.New(rand.NewPCG(uint64(i), 7)))
+		}))
+	}
+	return out
+}()
+
+// newHistory makes a history of n members, of whom the last two come later when members is not nil, and says by what chance.
+func newHistory(n int, members *rand.Rand) (*history, error) {
+	h := &history{n: n, facts: &facts{}, roots: map[uint64]ledger.Hash{}, effective: map[*ledger.Parsed]bool{}, made: map[string]statement{},
+		height: map[uint64]int{}, keys: map[string]ed25519.PrivateKey{}, vkeys: make([][]tlog.VKey, n)}
+	if h.c = ledgertest.Found(uint64(100+n), n); members != nil {
+		h.n += 2
+		h.vkeys = make([][]tlog.VKey, h.n)
+		h.c = ledgertest.FoundGoverned(uint64(200+n), n, 2)
+	}
+	h.origin = h.c.Set.Origin(0)
+	for i := range h.n {
+		h.names = append(h.names, h.c.Set.CosignerName(name(i)))
 	}
 	b, err := ledger.ParseBlock(h.c.Genesis)
 	if err != nil {
@@ -76,7 +100,7 @@ func newHistory(n int) (*history, error) {
 	executed, folded := &ledgertest.MemStore{}, &ledgertest.MemStore{}
 	head, fold := state.Empty(executed), state.Empty(folded)
 	var leaves tlog.Frontier
-	w := &writer{h: h, codes: map[reason.Code]int{}}
+	w := &writer{h: h, codes: map[reason.Code]int{}, members: members}
 	for height := 0; ; height++ {
 		x, err := state.Execute(head, b, h.facts)
 		if err != nil {
@@ -97,7 +121,9 @@ func newHistory(n int) (*history, error) {
 			return nil, fmt.Errorf("height %d: executing and folding do not give the same", height)
 		}
 		h.sums, h.leaves = append(h.sums, folded.Sum()), append(h.leaves, x.Leaves)
-		h.add(b, head, folded, leaves)
+		if err := h.add(b, head, folded, leaves); err != nil {
+			return nil, err
+		}
 		w.executed(x)
 		if height == historyLength {
 			return h, w.complete()
@@ -107,39 +133,82 @@ func newHistory(n int) (*history, error) {
 				return nil, err
 			}
 		}
-		if b, err = w.block(head.Channel()); err != nil {
+		if b, err = w.block(head); err != nil {
 			return nil, err
 		}
 	}
 }
 
 // add notes a height that took effect.
-func (h *history) add(b *ledger.Block, s *state.State, store *ledgertest.MemStore, leaves tlog.Frontier) {
+func (h *history) add(b *ledger.Block, s *state.State, store *ledgertest.MemStore, leaves tlog.Frontier) error {
 	c := s.Channel()
-	cp := tlog.Checkpoint{Origin: h.policy.Origin, Size: s.Size(), Root: s.Root()}
+	now, err := s.Electors()
+	if err != nil {
+		return err
+	}
+	after, err := s.Members()
+	if err != nil {
+		return err
+	}
+	cp := tlog.Checkpoint{Origin: h.origin, Size: s.Size(), Root: s.Root()}
 	h.at, h.sequence = append(h.at, len(h.sequence)), append(h.sequence, b)
 	h.channel, h.cps = append(h.channel, c), append(h.cps, cp)
-	h.roots[cp.Size] = cp.Root
+	h.roots[cp.Size], h.height[cp.Size] = cp.Root, int(c.Height)
 	h.effective[b.Txs[0]] = true
+	h.now, h.next = append(h.now, now.Policy(0)), append(h.next, after.Policy(0))
+	if now != after {
+		h.changes++
+	}
+	h.know(after)
 	disks := make([]disk, h.n)
 	var all []tlog.Signature
 	seconds := uint64(c.Time / 1000)
 	for i := range disks {
-		sig := tlog.Cosign(cp, h.names[i], seconds, h.keys[i])
-		all = append(all, sig)
-		h.made[string(sig.Bytes)] = statement{cp, sig.Name}
-		disks[i] = disk{leaves: leaves, height: c.Height, memory: &commit.Signed{Signature: sig,
-			Statement: commit.Statement{Log: c.Log, Height: c.Height, Size: cp.Size, Root: cp.Root, Header: c.Header, Time: seconds}}}
+		disks[i] = disk{leaves: leaves, height: c.Height}
+		if c.Height > 1 {
+			disks[i].memory = h.disks[c.Height-1][i].memory
+		}
+		for _, v := range h.now[c.Height].Witnesses {
+			if v.Name != name(i) {
+				continue
+			}
+			sig := tlog.Cosign(cp, h.names[i], seconds, h.keys[v.Key.String()])
+			all = append(all, sig)
+			h.made[string(sig.Bytes)] = statement{cp, sig.Name, sig.ID}
+			disks[i].memory = &commit.Signed{Signature: sig,
+				Statement: commit.Statement{Log: c.Log, Height: c.Height, Size: cp.Size, Root: cp.Root, Header: c.Header, Time: seconds}}
+		}
 	}
 	store = store.Clone()
 	for i := range disks {
-		disks[i].store, disks[i].cosigners = store, all[:h.policy.Quorum]
+		disks[i].store, disks[i].cosigners = store, all[:now.Quorum]
 		if c.Height == 0 {
 			disks[i].cosigners, disks[i].memory = nil, nil // as after founding
 		}
 	}
 	h.disks = append(h.disks, disks)
+	return nil
 }
+
+// know notes the cosigning keys of a set.
+func (h *history) know(m *ledger.MemberSet) {
+	for _, w := range m.Policy(0).Witnesses {
+		if h.keys[w.Key.String()] != nil {
+			continue
+		}
+		i := int(w.Name[len("ca-")] - 'a')
+		h.vkeys[i] = append(h.vkeys[i], w.Key)
+		for g := 1; g < 20; g++ {
+			k := h.c.Key(ledgertest.KeyName(w.Name, ledger.KeyCosigning, g))
+			if w.Key.Public.Equal(k.Public()) {
+				h.keys[w.Key.String()] = k
+			}
+		}
+	}
+}
+
+// handover reports whether the set changes with a height.
+func (h *history) handover(height int) bool { return !h.now[height].Same(h.next[height]) }
 
 // end is the position in the sequence after which a height, and what repeats it, was delivered.
 func (h *history) end(height int) int {
@@ -158,6 +227,8 @@ type writer struct {
 	codes    map[reason.Code]int
 	changes  int
 	leafless int
+	members  *rand.Rand // nil: they stay
+	rotated  int
 }
 
 func (w *writer) tx(at time.Time, bodies [][]byte, signers ...string) []byte {
@@ -175,7 +246,8 @@ func (w *writer) change(a ledger.Action, why uint64) []byte {
 	return ledgertest.Change(ledger.StatusChange{Target: ledger.Sum(spki), Action: a, Scope: ledger.ScopeCertificate, Leaf: &w.leaf[0], Reason: why})
 }
 
-func (w *writer) block(on ledger.ChannelRecord) (*ledger.Block, error) {
+func (w *writer) block(head *state.State) (*ledger.Block, error) {
+	on := head.Channel()
 	height := int(on.Height) + 1
 	at := on.Time.Time().Add([]time.Duration{time.Second, 7 * time.Second, time.Second, 40 * time.Second}[height%4])
 	line, admins := "acme-cells/line", []string{"acme-cells/admin-1", "acme-cells/admin-2"}
@@ -195,10 +267,50 @@ func (w *writer) block(on ledger.ChannelRecord) (*ledger.Block, error) {
 	case 0:
 		txs = [][]byte{w.tx(at, [][]byte{w.device(50 + height), w.device(60 + height)}, line), publish}
 	}
+	if w.members != nil && w.members.IntN(3) == 0 {
+		change, err := w.newMembers(head, at)
+		if err != nil {
+			return nil, err
+		}
+		txs = append(change, txs...) // first: a vote names the leaf of its proposal
+	}
 	w.last = publish
 	b, _, err := w.h.c.Block(on, at, 1+uint64(height/5), txs...)
 	return b, err
 }
+
+// newMembers changes the set by one step: somebody comes, goes, takes another's place or gets a new cosigning key. There are at least four.
+func (w *writer) newMembers(head *state.State, at time.Time) ([][]byte, error) {
+	m, err := head.Members()
+	if err != nil {
+		return nil, err
+	}
+	c, out := w.h.c, m.Members[w.members.IntN(len(m.Members))].Name
+	join := ""
+	for i := range w.h.n {
+		was := slices.ContainsFunc(w.h.next, func(p *tlog.Policy) bool {
+			return slices.ContainsFunc(p.Witnesses, func(x tlog.PolicyWitness) bool { return x.Name == name(i) })
+		})
+		if !was && join == "" {
+			join = name(i)
+		}
+	}
+	var edit func(*ledger.MemberSet)
+	switch r := w.members.IntN(4); {
+	case r == 0 && join != "":
+		edit = c.Joins(join)
+	case r == 1 && join != "":
+		edit = func(m *ledger.MemberSet) { c.Joins(join)(m); ledgertest.Leaves(out)(m) }
+	case r == 2 && len(m.Members) > 4:
+		edit = ledgertest.Leaves(out)
+	default:
+		w.rotated++
+		edit = c.Rotates(out, 1+w.rotated, ledger.KeyCosigning)
+	}
+	return c.ChangeMembers(m, c.After(m, edit), at, uint64(1_000+2*on(head)), head.Size()), nil
+}
+
+func on(s *state.State) int { return int(s.Channel().Height) }
 
 // again adds what has no effect behind a height: the same once more, or another block of that height, of a leader that
 // was replaced.
@@ -238,15 +350,24 @@ func (w *writer) executed(x *state.Executed) {
 	for _, r := range x.Results {
 		for _, v := range r.Verdicts {
 			w.codes[v.Code]++
-			if v.Code == reason.Accepted {
+			if v.Code == reason.Accepted && w.publication(x, v.Leaf) {
 				w.leaf = append(w.leaf, v.Leaf)
 			}
 		}
 	}
 }
 
+// publication reports whether a leaf of a block is one.
+func (w *writer) publication(x *state.Executed, leaf uint64) bool {
+	_, err := state.PublishedKey(x.Leaves[leaf-(x.State.Size()-uint64(len(x.Leaves)))])
+	return err == nil
+}
+
 // complete demands that the history has everything in it that a history can have.
 func (w *writer) complete() error {
+	if w.members != nil && w.h.changes < 2 {
+		return fmt.Errorf("the members change %d times", w.h.changes)
+	}
 	if w.codes[reason.Accepted] < historyLength-4 || len(w.codes) < 3 || w.changes < 4 || w.leafless < 4 {
 		return fmt.Errorf("a poor history: verdicts %v, %d status changes, %d without a leaf", w.codes, w.changes, w.leafless)
 	}

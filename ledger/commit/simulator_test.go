@@ -149,7 +149,7 @@ func (m *simMember) restart() {
 		w.oracle.fail("%s does not load height %d: %v", name(m.id), m.disk.height, err)
 		return
 	}
-	cfg := commit.Config{Final: st, Cosigners: m.disk.cosigners, Policy: w.h.policy, Self: w.h.names[m.id], Memory: m.disk.memory, Facts: w.h.facts}
+	cfg := commit.Config{Final: st, Cosigners: m.disk.cosigners, Self: w.h.names[m.id], Keys: w.h.vkeys[m.id], Memory: m.disk.memory, Facts: w.h.facts}
 	if m.wiped {
 		var ok bool
 		if cfg.Memory, cfg.Least, ok = m.recall(); !ok {
@@ -221,7 +221,7 @@ func (m *simMember) perform(c cut) {
 	w.log("%s performs %T, cut %d", name(m.id), o, c)
 	switch o := o.(type) {
 	case commit.Sign:
-		m.sign(o.Statement, c)
+		m.sign(o.Statement, o.Key, c)
 	case commit.Release:
 		if c != lost {
 			m.release(o.Signed)
@@ -230,6 +230,9 @@ func (m *simMember) perform(c cut) {
 		m.finalise(o, c)
 	case commit.Refresh:
 		w.stats["refreshed"]++
+		if c != lost && w.h.handover(int(m.disk.height)) && w.h.cps[m.disk.height] == o.Checkpoint {
+			m.disk.cosigners = o.Cosigners
+		}
 		w.oracle.published(m, o.Checkpoint, o.Cosigners)
 	case commit.Repool:
 		w.stats["blocks without effect"]++
@@ -244,19 +247,24 @@ func (m *simMember) perform(c cut) {
 	}
 }
 
-// cosign is a signature of a member's key that everybody may see.
+// cosign is a signature of one of a member's keys that everybody may see.
 func (w *sim) cosign(member int, cp tlog.Checkpoint, seconds uint64) commit.Cosigned {
-	sig := tlog.Cosign(cp, w.h.names[member], seconds, w.h.keys[member])
-	w.oracle.made[string(sig.Bytes)] = statement{cp, sig.Name}
+	keys := w.h.vkeys[member]
+	return w.cosignBy(keys[w.rng.IntN(len(keys))], cp, seconds)
+}
+
+func (w *sim) cosignBy(key tlog.VKey, cp tlog.Checkpoint, seconds uint64) commit.Cosigned {
+	sig := tlog.Cosign(cp, key.Name, seconds, w.h.keys[key.String()])
+	w.oracle.makes(cp, sig)
 	return commit.Cosigned{Checkpoint: cp, Signature: sig}
 }
 
-func (m *simMember) sign(st commit.Statement, c cut) {
+func (m *simMember) sign(st commit.Statement, key tlog.VKey, c cut) {
 	w := m.w
 	if w.bug == ownTime {
 		st.Time = uint64(m.clock() / 1000)
 	}
-	s := commit.Signed{Statement: st, Signature: w.cosign(m.id, tlog.Checkpoint{Origin: w.h.policy.Origin, Size: st.Size, Root: st.Root}, st.Time).Signature}
+	s := commit.Signed{Statement: st, Signature: w.cosignBy(key, tlog.Checkpoint{Origin: w.h.origin, Size: st.Size, Root: st.Root}, st.Time).Signature}
 	if w.bug == releaseBeforeMemory {
 		m.release(s)
 	}
@@ -271,7 +279,7 @@ func (m *simMember) sign(st commit.Statement, c cut) {
 	if w.bug == twoCopies && w.rng.IntN(8) == 0 {
 		other := s
 		other.Root[0] ^= 1
-		other.Signature = w.cosign(m.id, tlog.Checkpoint{Origin: w.h.policy.Origin, Size: st.Size, Root: other.Root}, st.Time).Signature
+		other.Signature = w.cosignBy(key, tlog.Checkpoint{Origin: w.h.origin, Size: st.Size, Root: other.Root}, st.Time).Signature
 		m.release(other)
 	}
 	m.feedback = append(m.feedback, commit.Remembered{Signed: s})
@@ -284,7 +292,7 @@ func (m *simMember) sign(st commit.Statement, c cut) {
 func (m *simMember) release(s commit.Signed) {
 	w := m.w
 	w.oracle.signed(m, s)
-	c := commit.Cosigned{Checkpoint: tlog.Checkpoint{Origin: w.h.policy.Origin, Size: s.Size, Root: s.Root}, Signature: s.Signature}
+	c := commit.Cosigned{Checkpoint: tlog.Checkpoint{Origin: w.h.origin, Size: s.Size, Root: s.Root}, Signature: s.Signature}
 	w.said = append(w.said, c)
 	for _, p := range w.members {
 		if p != m && !p.byzantine {

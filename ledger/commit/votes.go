@@ -8,64 +8,64 @@ import (
 	"github.com/quorate-pki/quorate/ledger/tlog"
 )
 
+// voter is a cosigning key: a member that got a new one votes under both where its set changes.
+type voter struct {
+	name string // cosigner name
+	id   uint32
+}
+
+func voterOf(k tlog.VKey) voter { return voter{k.Name, k.ID()} }
+
 // vote is a verified cosignature.
 type vote struct {
 	tlog.Checkpoint
-	cosigner string
-	time     uint64
-	sig      tlog.Signature
+	voter
+	time uint64
+	sig  tlog.Signature
 }
 
 // votes are the cosignatures that still matter. It is bounded by the number of members and of pending blocks: only what
-// a member's key signed gets in, and each member has its own room.
+// a member's key signed gets in, and each key has its own room.
 type votes struct {
-	policy *tlog.Policy
-	on     map[uint64]map[string]vote // on our root: size -> cosigner -> its newest
-	other  map[string][]vote          // on another root at a size we have: cosigner -> its first of each size
-	early  map[string][]vote          // beyond our head: cosigner -> by size, each once
-	newest map[string]vote            // of each cosigner, whether or not it is on our log; never forgotten
+	on     map[uint64]map[voter]vote // on our root: size -> key -> its newest
+	other  map[voter][]vote          // on another root at a size we have: key -> its first of each size
+	early  map[voter][]vote          // beyond our head: key -> by size, each once
+	newest map[voter]vote            // of each key, whether or not it is on our log; never forgotten
 }
 
-// maxEarly is how many sizes ahead of us we keep of each cosigner. A node further behind catches up by tiles.
+// maxEarly is how many sizes ahead of us we keep of each key. A node further behind catches up by tiles.
 const maxEarly = 2 * ledger.MaxPending
 
-func newVotes(p *tlog.Policy) votes {
-	return votes{p, map[uint64]map[string]vote{}, map[string][]vote{}, map[string][]vote{}, map[string]vote{}}
-}
-
-// verify checks that a member's key cosigned a checkpoint of this log.
-func (v votes) verify(cp tlog.Checkpoint, sig tlog.Signature) (vote, bool) {
-	if cp.Origin != v.policy.Origin {
-		return vote{}, false
-	}
-	for _, w := range v.policy.Witnesses {
-		if w.Key.Name == sig.Name && w.Key.ID() == sig.ID {
-			t, ok := tlog.VerifyCosignature(cp, w.Key, sig)
-			return vote{cp, sig.Name, t, sig}, ok
-		}
-	}
-	return vote{}, false
+func newVotes() votes {
+	return votes{map[uint64]map[voter]vote{}, map[voter][]vote{}, map[voter][]vote{}, map[voter]vote{}}
 }
 
 // count keeps a vote on our own root; false when it says nothing new.
 func (v votes) count(x vote) bool {
 	if v.on[x.Size] == nil {
-		v.on[x.Size] = map[string]vote{}
+		v.on[x.Size] = map[voter]vote{}
 	}
-	if old, have := v.on[x.Size][x.cosigner]; have && x.time <= old.time {
+	if old, have := v.on[x.Size][x.voter]; have && x.time <= old.time {
 		return false
 	}
-	v.on[x.Size][x.cosigner] = x
+	v.on[x.Size][x.voter] = x
 	return true
 }
 
-// number is how many members cosigned our root at a size.
-func (v votes) number(size uint64) int { return len(v.on[size]) }
+// number is how many of a body cosigned our root at a size.
+func (v votes) number(size uint64, b *body) (n int) {
+	for _, x := range b.members {
+		if _, ok := v.on[size][x.voter]; ok {
+			n++
+		}
+	}
+	return n
+}
 
-// cosigners are the cosignatures on our root at a size, in the policy's order.
-func (v votes) cosigners(size uint64) (out []tlog.Signature) {
-	for _, w := range v.policy.Witnesses {
-		if x, ok := v.on[size][w.Key.Name]; ok {
+// cosigners are the cosignatures on our root at a size, in the order of the members.
+func (v votes) cosigners(size uint64, of []member) (out []tlog.Signature) {
+	for _, m := range of {
+		if x, ok := v.on[size][m.voter]; ok {
 			out = append(out, x.sig)
 		}
 	}
@@ -75,18 +75,18 @@ func (v votes) cosigners(size uint64) (out []tlog.Signature) {
 // contradict keeps a vote on another root, one a member and size; false when there is one. A member that fills its
 // room with nonsense hides nobody's but its own.
 func (v votes) contradict(x vote) bool {
-	own := v.other[x.cosigner]
+	own := v.other[x.voter]
 	if len(own) >= maxEarly || slices.ContainsFunc(own, func(o vote) bool { return o.Size == x.Size }) {
 		return false
 	}
-	v.other[x.cosigner] = append(own, x)
+	v.other[x.voter] = append(own, x)
 	return true
 }
 
-// against is how many members signed the same other root.
-func (v votes) against(x vote) (n int) {
-	for _, own := range v.other {
-		if slices.ContainsFunc(own, func(o vote) bool { return o.Size == x.Size && o.Root == x.Root }) {
+// against is how many of a body signed the same other root.
+func (v votes) against(x vote, b *body) (n int) {
+	for _, m := range b.members {
+		if slices.ContainsFunc(v.other[m.voter], func(o vote) bool { return o.Size == x.Size && o.Root == x.Root }) {
 			n++
 		}
 	}
@@ -95,7 +95,7 @@ func (v votes) against(x vote) (n int) {
 
 // keepEarly keeps a vote on what we do not have yet. The highest sizes stay: a quorum on one covers all below.
 func (v votes) keepEarly(x vote) {
-	own := v.early[x.cosigner]
+	own := v.early[x.voter]
 	i, have := slices.BinarySearchFunc(own, x, func(a, b vote) int {
 		return cmp.Or(cmp.Compare(a.Size, b.Size), slices.Compare(a.Root[:], b.Root[:]))
 	})
@@ -106,19 +106,19 @@ func (v votes) keepEarly(x vote) {
 		return
 	}
 	own = slices.Insert(own, i, x)
-	v.early[x.cosigner] = own[max(0, len(own)-maxEarly):]
+	v.early[x.voter] = own[max(0, len(own)-maxEarly):]
 }
 
-// arrived takes out the early votes up to a size that we have now, in the policy's order.
-func (v votes) arrived(size uint64) (out []vote) {
-	for _, w := range v.policy.Witnesses {
-		own := v.early[w.Key.Name]
+// arrived takes out the early votes up to a size that we have now, in the order of the members.
+func (v votes) arrived(size uint64, of []member) (out []vote) {
+	for _, m := range of {
+		own := v.early[m.voter]
 		n := 0
 		for n < len(own) && own[n].Size <= size {
 			n++
 		}
 		out = append(out, own[:n]...)
-		v.early[w.Key.Name] = own[n:]
+		v.early[m.voter] = own[n:]
 	}
 	return out
 }
@@ -126,9 +126,9 @@ func (v votes) arrived(size uint64) (out []vote) {
 // see remembers the largest tree that each member is known to have cosigned, and of that the newest time, for as long as
 // this machine runs: it is what a member that lost its memory is told.
 func (v votes) see(x vote) {
-	old, ok := v.newest[x.cosigner]
+	old, ok := v.newest[x.voter]
 	if !ok || x.Size > old.Size || x.Size == old.Size && x.time > old.time {
-		v.newest[x.cosigner] = x
+		v.newest[x.voter] = x
 	}
 }
 
@@ -139,7 +139,7 @@ func (v votes) forget(size uint64) {
 			delete(v.on, s)
 		}
 	}
-	for name, own := range v.other {
-		v.other[name] = slices.DeleteFunc(own, func(o vote) bool { return o.Size < size })
+	for key, own := range v.other {
+		v.other[key] = slices.DeleteFunc(own, func(o vote) bool { return o.Size < size })
 	}
 }

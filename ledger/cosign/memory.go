@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/quorate-pki/quorate/internal/durable"
@@ -35,10 +36,10 @@ const maxFile = 1 << 16
 // Config of a Signer.
 type Config struct {
 	FS      vfs.FS
-	Path    string // of the memory file
-	Key     ed25519.PrivateKey
-	Name    string // cosigner name, <consortium>/<member>
-	Origin  string // of the log
+	Path    string               // of the memory file
+	Keys    []ed25519.PrivateKey // that this member cosigns by: the one in force, and those before and after it that it has
+	Name    string               // cosigner name, <consortium>/<member>
+	Origin  string               // of the log
 	Channel ledger.Hash
 	// Inception creates the memory of a key that never signed. Danger: with a key that did sign, this forgets
 	// what; only the founding of a channel sets it.
@@ -88,14 +89,21 @@ func Open(cfg Config) (*Signer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the signer memory: %w", err)
 	}
-	if s.last, err = Parse(raw, cfg.Channel, cfg.Origin, s.vkey()); err != nil {
-		return nil, fmt.Errorf("opening the signer memory %s: %w", cfg.Path, err)
+	err = errors.New("this member has no cosigning key")
+	for _, key := range s.VKeys() { // the one that signed last may be one that it gave up since
+		if s.last, err = Parse(raw, cfg.Channel, cfg.Origin, key); err == nil {
+			return s, nil
+		}
 	}
-	return s, nil
+	return nil, fmt.Errorf("opening the signer memory %s: %w", cfg.Path, err)
 }
 
-func (s *Signer) vkey() tlog.VKey {
-	return tlog.VKey{Name: s.cfg.Name, Type: tlog.TypeCosignature, Public: s.cfg.Key.Public().(ed25519.PublicKey)}
+// VKeys are the keys that this Signer signs by.
+func (s *Signer) VKeys() (out []tlog.VKey) {
+	for _, k := range s.cfg.Keys {
+		out = append(out, tlog.VKey{Name: s.cfg.Name, Type: tlog.TypeCosignature, Public: k.Public().(ed25519.PublicKey)})
+	}
+	return out
 }
 
 // Parse decodes a memory file and verifies the signature inside. A memory that names no signature yet (height 0,
@@ -123,11 +131,15 @@ func Parse(raw []byte, channel ledger.Hash, origin string, key tlog.VKey) (*comm
 // Last is the newest statement signed, or nil.
 func (s *Signer) Last() *commit.Signed { return s.last }
 
-// Sign cosigns a statement: check, sign, remember durably, return. When remembering fails the file may be old or new,
+// Sign cosigns a statement by one of its keys: check, sign, remember durably, return. One memory serves them all: a member contradicts itself by no key. When remembering fails the file may be old or new,
 // so this Signer signs nothing any more: start again from the file.
-func (s *Signer) Sign(st commit.Statement) (commit.Signed, error) {
+func (s *Signer) Sign(st commit.Statement, by tlog.VKey) (commit.Signed, error) {
 	if s.err != nil {
 		return commit.Signed{}, s.err
+	}
+	i := slices.IndexFunc(s.VKeys(), func(k tlog.VKey) bool { return k.Equal(by) })
+	if i < 0 {
+		return commit.Signed{}, fmt.Errorf("the cosigning key %08x is not here", by.ID())
 	}
 	if l := s.last; l != nil {
 		switch {
@@ -140,8 +152,8 @@ func (s *Signer) Sign(st commit.Statement) (commit.Signed, error) {
 		}
 	}
 	cp := tlog.Checkpoint{Origin: s.cfg.Origin, Size: st.Size, Root: st.Root}
-	out := commit.Signed{Statement: st, Signature: tlog.Cosign(cp, s.cfg.Name, st.Time, s.cfg.Key)}
-	if _, ok := tlog.VerifyCosignature(cp, s.vkey(), out.Signature); !ok {
+	out := commit.Signed{Statement: st, Signature: tlog.Cosign(cp, s.cfg.Name, st.Time, s.cfg.Keys[i])}
+	if _, ok := tlog.VerifyCosignature(cp, by, out.Signature); !ok {
 		// Remembering it would make a memory that does not open.
 		return commit.Signed{}, fmt.Errorf("a cosignature on size %d at time %d does not verify", st.Size, st.Time)
 	}

@@ -21,14 +21,17 @@ import (
 
 const file = "node/signer"
 
+// ownKey is the key of the tests' signer.
+var ownKey = tlog.VKey{Name: "test.example/ca-a", Type: tlog.TypeCosignature, Public: ed25519.NewKeyFromSeed(make([]byte, 32)).Public().(ed25519.PublicKey)}
+
 func config(fs vfs.FS, inception bool) cosign.Config {
-	return cosign.Config{FS: fs, Path: file, Key: ed25519.NewKeyFromSeed(make([]byte, 32)), Name: "test.example/ca-a",
+	return cosign.Config{FS: fs, Path: file, Keys: []ed25519.PrivateKey{ed25519.NewKeyFromSeed(make([]byte, 32))}, Name: "test.example/ca-a",
 		Origin: "test.example/main/0", Channel: ledger.Hash{7}, Inception: inception}
 }
 
 func vkey() tlog.VKey {
 	c := config(nil, false)
-	return tlog.VKey{Name: c.Name, Type: tlog.TypeCosignature, Public: c.Key.Public().(ed25519.PublicKey)}
+	return tlog.VKey{Name: c.Name, Type: tlog.TypeCosignature, Public: c.Keys[0].Public().(ed25519.PublicKey)}
 }
 
 func statement(height uint64) commit.Statement {
@@ -60,7 +63,7 @@ func TestSignRemembers(t *testing.T) {
 		t.Fatal("it never signed")
 	}
 	for h := range uint64(5) {
-		out, err := s.Sign(statement(h))
+		out, err := s.Sign(statement(h), ownKey)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -79,10 +82,10 @@ func TestMissingMemory(t *testing.T) {
 	}
 	// Inception of a key that has a memory forgets nothing.
 	fs := mem(t)
-	if _, err := open(t, fs, true).Sign(statement(3)); err != nil {
+	if _, err := open(t, fs, true).Sign(statement(3), ownKey); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := open(t, fs, true).Sign(statement(2)); !errors.Is(err, cosign.ErrContradiction) {
+	if _, err := open(t, fs, true).Sign(statement(2), ownKey); !errors.Is(err, cosign.ErrContradiction) {
 		t.Errorf("%v", err)
 	}
 }
@@ -110,7 +113,7 @@ func TestNeverContradicts(t *testing.T) {
 		for _, restart := range []bool{false, true} {
 			fs := mem(t)
 			s := open(t, fs, true)
-			if _, err := s.Sign(statement(5)); err != nil {
+			if _, err := s.Sign(statement(5), ownKey); err != nil {
 				t.Fatal(err)
 			}
 			if restart {
@@ -118,7 +121,7 @@ func TestNeverContradicts(t *testing.T) {
 			}
 			st := statement(5)
 			tc.change(&st)
-			_, err := s.Sign(st)
+			_, err := s.Sign(st, ownKey)
 			if (err == nil) != tc.ok {
 				t.Errorf("%s, restart %v: %v", name, restart, err)
 			}
@@ -130,7 +133,7 @@ func TestNeverContradicts(t *testing.T) {
 	s := open(t, mem(t), true)
 	st := statement(1)
 	st.Time = 0
-	if _, err := s.Sign(st); err == nil {
+	if _, err := s.Sign(st, ownKey); err == nil {
 		t.Error("signed with a time that no verifier accepts")
 	}
 }
@@ -143,7 +146,7 @@ func TestCrashInSign(t *testing.T) {
 	for _, first := range []bool{true, false} {
 		fs := mem(t)
 		if !first {
-			if _, err := open(t, fs, true).Sign(statement(4)); err != nil {
+			if _, err := open(t, fs, true).Sign(statement(4), ownKey); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -161,13 +164,13 @@ func TestCrashInSign(t *testing.T) {
 				default:
 					t.Fatalf("crash %d: remembers %+v", crashes, s.Last())
 				}
-				if _, err := s.Sign(statement(6)); err != nil {
+				if _, err := s.Sign(statement(6), ownKey); err != nil {
 					t.Fatalf("crash %d: %v", crashes, err)
 				}
 			}
 		}
 		hook := &ledgertest.HookFS{FS: fs, Before: func(ledgertest.Op) error { crash(false); return nil }}
-		if _, err := open(t, hook, true).Sign(statement(5)); err != nil {
+		if _, err := open(t, hook, true).Sign(statement(5), ownKey); err != nil {
 			t.Fatal(err)
 		}
 		crash(true)
@@ -185,7 +188,7 @@ func TestFaultInSign(t *testing.T) {
 		hit := false
 		for _, after := range []bool{false, true} {
 			fs := mem(t)
-			if _, err := open(t, fs, true).Sign(statement(4)); err != nil {
+			if _, err := open(t, fs, true).Sign(statement(4), ownKey); err != nil {
 				t.Fatal(err)
 			}
 			hook := &ledgertest.HookFS{FS: fs}
@@ -202,7 +205,7 @@ func TestFaultInSign(t *testing.T) {
 				hook.Before = f
 			}
 			s := open(t, hook, false)
-			_, err := s.Sign(statement(5))
+			_, err := s.Sign(statement(5), ownKey)
 			if !hit {
 				if err != nil {
 					t.Fatal(err)
@@ -214,7 +217,7 @@ func TestFaultInSign(t *testing.T) {
 			}
 			other := statement(5)
 			other.Root[9] ^= 1
-			if _, err := s.Sign(other); err == nil {
+			if _, err := s.Sign(other, ownKey); err == nil {
 				t.Fatalf("step %d: signs after a fault", k)
 			}
 			if got := open(t, fs, false).Last().Statement; got != statement(4) && got != statement(5) {
@@ -230,7 +233,7 @@ func TestFaultInSign(t *testing.T) {
 // TestEveryBitCounts: a memory with a flipped bit, or cut, does not open.
 func TestEveryBitCounts(t *testing.T) {
 	fs := mem(t)
-	if _, err := open(t, fs, true).Sign(statement(5)); err != nil {
+	if _, err := open(t, fs, true).Sign(statement(5), ownKey); err != nil {
 		t.Fatal(err)
 	}
 	raw, err := durable.Read(fs, file, 1<<16)

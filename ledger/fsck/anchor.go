@@ -3,9 +3,11 @@ package fsck
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/quorate-pki/quorate/ledger"
+	"github.com/quorate-pki/quorate/ledger/commit"
 	"github.com/quorate-pki/quorate/ledger/cosign"
 	"github.com/quorate-pki/quorate/ledger/layout"
 	"github.com/quorate-pki/quorate/ledger/tlog"
@@ -19,7 +21,7 @@ func (c *checker) anchor() {
 	f := c.final
 	var v *tlog.Verified
 	var err error
-	if f != nil && len(f.Checkpoint) > 0 && c.policy != nil {
+	if f != nil && len(f.Checkpoint) > 0 && len(c.policies) > 0 {
 		v, err = c.verify(f.Checkpoint)
 	}
 	catching := v != nil && f.Size < v.Size
@@ -56,7 +58,13 @@ func (c *checker) anchor() {
 // verify demands what the policy demands, and that nobody else signed: a line by an unknown key is one that a flipped
 // bit made unknown.
 func (c *checker) verify(note []byte) (*tlog.Verified, error) {
-	v, err := c.policy.Verify(note)
+	var v *tlog.Verified
+	var err error
+	for _, p := range slices.Backward(c.policies) { // what is the newest set's is most likely; which must have been it, the log shows
+		if v, err = p.Verify(note); err == nil {
+			break
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -66,10 +74,12 @@ func (c *checker) verify(note []byte) (*tlog.Verified, error) {
 	}
 	for _, s := range sigs {
 		known := false
-		for _, l := range c.policy.Logs {
-			known = known || l.Key.Name == s.Name && l.Key.ID() == s.ID
+		for _, p := range c.policies {
+			for _, l := range p.Logs {
+				known = known || l.Key.Name == s.Name && l.Key.ID() == s.ID
+			}
 		}
-		for _, w := range c.policy.Witnesses {
+		for _, w := range c.witnesses() {
 			known = known || w.Key.Name == s.Name && w.Key.ID() == s.ID
 		}
 		if !known {
@@ -92,7 +102,7 @@ func (c *checker) checkCheckpoint(catching bool) {
 		return
 	}
 	raw, ok := c.read(checkpointName, tlog.MaxNote)
-	if !ok || c.policy == nil {
+	if !ok || len(c.policies) == 0 {
 		return
 	}
 	v, err := c.verify(raw)
@@ -202,19 +212,22 @@ func (c *checker) checkMemory() {
 		return
 	}
 	raw, ok := c.read(layout.Signer, 1<<16)
-	if !ok || c.policy == nil {
+	if !ok || len(c.policies) == 0 {
 		return
 	}
-	for _, w := range c.policy.Witnesses {
+	var err error
+	for _, w := range slices.Backward(c.witnesses()) {
 		if w.Name != c.cfg.Member {
 			continue
 		}
-		m, err := cosign.Parse(raw, c.channel, c.policy.Origin, w.Key)
-		if err != nil {
-			c.differs(layout.Signer, "is not sound: %v", err)
+		var m *commit.Signed
+		if m, err = cosign.Parse(raw, c.channel, c.policies[0].Origin, w.Key); err == nil {
+			c.memory = m
 			return
 		}
-		c.memory = m
+	}
+	if err != nil {
+		c.differs(layout.Signer, "is not sound: %v", err)
 		return
 	}
 	c.differs(layout.Signer, "%q is no member of this channel", c.cfg.Member)
@@ -228,12 +241,12 @@ func (c *checker) checkEvidence(name string) {
 		return
 	}
 	raw, ok := c.read(name, 1<<16)
-	if !ok || c.policy == nil {
+	if !ok || len(c.policies) == 0 {
 		return
 	}
 	cp, sigs, err := tlog.ParseNote(raw)
-	if err == nil && len(sigs) == 1 && cp.Origin == c.policy.Origin {
-		for _, w := range c.policy.Witnesses {
+	if err == nil && len(sigs) == 1 && cp.Origin == c.policies[0].Origin {
+		for _, w := range c.witnesses() {
 			if _, ok := tlog.VerifyCosignature(cp, w.Key, sigs[0]); ok {
 				c.note(name, "is evidence that %s cosigned root %x at size %d", w.Name, cp.Root, cp.Size)
 				return

@@ -135,7 +135,7 @@ func (ch *chain) proposer(e *ledger.Epoch, next *state.State) error {
 	if err != nil {
 		return err
 	}
-	members, err := next.Members()
+	members, err := next.Electors()
 	if err != nil {
 		return err
 	}

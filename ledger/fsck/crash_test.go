@@ -1,6 +1,7 @@
 package fsck_test
 
 import (
+	"crypto/ed25519"
 	"encoding/binary"
 	"hash/crc32"
 	"math/rand/v2"
@@ -157,14 +158,14 @@ func TestSignerMemory(t *testing.T) {
 		if err := d.fs.Remove("node/signer"); err != nil {
 			t.Fatal(err)
 		}
-		s, err := cosign.Open(cosign.Config{FS: d.fs, Path: "node/signer", Key: d.c.Key("ca-a/cosigning"), Name: "test.example/ca-a",
+		s, err := cosign.Open(cosign.Config{FS: d.fs, Path: "node/signer", Keys: []ed25519.PrivateKey{d.c.Key("ca-a/cosigning")}, Name: "test.example/ca-a",
 			Origin: "test.example/main/0", Channel: d.c.Channel, Inception: true})
 		if err != nil {
 			t.Fatal(err)
 		}
 		st := commit.Statement{Height: f.Height, Size: f.Size, Root: f.Root, Header: f.Header, Time: 1}
 		change(&st)
-		if _, err := s.Sign(st); err != nil {
+		if _, err := s.Sign(st, s.VKeys()[0]); err != nil {
 			t.Fatal(err)
 		}
 		findings, _ := d.check(t, false)

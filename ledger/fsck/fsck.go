@@ -75,10 +75,11 @@ type checker struct {
 	sum      Summary
 	files    map[string]int64 // size of every file, by its path within the directory
 
-	genesis [][]byte // leaves that genesis.block gives; nil when it is not sound
-	channel ledger.Hash
-	members *ledger.MemberSet
-	policy  *tlog.Policy
+	genesis  [][]byte // leaves that genesis.block gives; nil when it is not sound
+	channel  ledger.Hash
+	members  *ledger.MemberSet
+	policies []*tlog.Policy      // of the member sets, oldest first; the first is genesis'
+	sets     []*ledger.MemberSet // the same; nil while there is one
 
 	index   *index
 	final   *layout.Final  // nil when it cannot be read
@@ -117,6 +118,7 @@ func Check(cfg Config) ([]Finding, Summary, error) {
 	c.checkGenesis()
 	defer c.index.close()
 	c.openIndex()
+	c.memberSets()
 	c.anchor()
 	c.checkMemory()
 	c.checkLog()
@@ -219,7 +221,7 @@ func (c *checker) trust(st *state.State) {
 	if err != nil {
 		return
 	}
-	c.channel, c.members, c.policy = st.Channel().Channel, members, members.Policy(0)
+	c.channel, c.members, c.policies = st.Channel().Channel, members, []*tlog.Policy{members.Policy(0)}
 }
 
 // firstBlock folds the block 0 that the log has.

@@ -131,7 +131,7 @@ func (c *checker) orderedBlock(name string, at int, b *ledger.Block, recordView,
 		c.differs(name, "the block at byte %d is of view %d, recorded as %d in a segment of view %d", at, h.View, recordView, segmentView)
 	}
 	if c.members != nil {
-		if _, key := c.members.ByBlockKey(h.Proposer); key == nil || !b.Signed.VerifiedBy(key) {
+		if !c.proposed(h, b) {
 			c.differs(name, "the block at byte %d is not signed by a member's block key", at)
 		}
 	}

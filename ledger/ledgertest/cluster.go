@@ -3,6 +3,8 @@ package ledgertest
 import (
 	"bytes"
 	"context"
+	"crypto"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io"
@@ -32,6 +34,7 @@ type Cluster struct {
 	Heartbeat time.Duration // node.Config.Heartbeat; 200 ms, which a machine under load may miss
 	Withheld  time.Duration // node.Config.Withheld
 	t         testing.TB
+	spare     []string
 	dir       string
 	begin     time.Time
 	nodes     map[string]*node.Node
@@ -43,15 +46,27 @@ type Cluster struct {
 // NewCluster founds n members, and starts none.
 func NewCluster(t testing.TB, seed uint64, n int) *Cluster {
 	t.Helper()
-	c := &Cluster{Heartbeat: 200 * time.Millisecond, C: Found(seed, n), t: t, dir: t.TempDir(), begin: time.Now(), nodes: map[string]*node.Node{}, proxies: map[string]*proxy{}, signed: map[string]*signings{},
+	return newCluster(t, Found(seed, n), nil)
+}
+
+// NewGovernedCluster founds n members under the newest rules, and makes directories for them and for others that may join. Everybody has the keys
+// of a second generation, too.
+func NewGovernedCluster(t testing.TB, seed uint64, n int, spare ...string) *Cluster {
+	t.Helper()
+	return newCluster(t, FoundGoverned(seed, n, len(spare)), spare)
+}
+
+func newCluster(t testing.TB, founded *Consortium, spare []string) *Cluster {
+	t.Helper()
+	c := &Cluster{Heartbeat: 200 * time.Millisecond, C: founded, t: t, spare: spare, dir: t.TempDir(), begin: time.Now(), nodes: map[string]*node.Node{}, proxies: map[string]*proxy{}, signed: map[string]*signings{},
 		skew: map[string]*atomic.Int64{}}
-	for _, m := range c.C.Set.Members {
+	for _, name := range c.Names() {
 		p, err := newProxy()
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.proxies[m.Name], c.signed[m.Name], c.skew[m.Name] = p, newSignings(t, c.C, m.Name), new(atomic.Int64)
-		if err := node.Init(c.config(m.Name)); err != nil {
+		c.proxies[name], c.signed[name], c.skew[name] = p, newSignings(t, c.C, name), new(atomic.Int64)
+		if err := node.Init(c.config(name)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -66,12 +81,12 @@ func NewCluster(t testing.TB, seed uint64, n int) *Cluster {
 	return c
 }
 
-// Names are the members' names.
+// Names are the names of the founders, and of those who may join.
 func (c *Cluster) Names() (out []string) {
 	for _, m := range c.C.Set.Members {
 		out = append(out, m.Name)
 	}
-	return out
+	return append(out, c.spare...)
 }
 
 // Now is the cluster's clock: it begins at Start and runs as fast as the real one.
@@ -89,9 +104,11 @@ func (c *Cluster) clock(name string) func() time.Time {
 func (c *Cluster) Dir(name string) string { return filepath.Join(c.dir, name) }
 
 func (c *Cluster) config(name string) node.Config {
+	second := func(p uint64) ed25519.PrivateKey { return c.C.Key(KeyName(name, p, 2)) }
 	log := slog.New(slog.NewTextHandler(testWriter{c.t, name}, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	return node.Config{FS: c.signed[name], Dir: c.Dir(name), Genesis: c.C.Genesis, Member: name, LogKey: c.C.Key(name + "/log"),
-		CosigningKey: c.C.Key(name + "/cosigning"), BlockKey: c.C.Key(name + "/block"), Now: c.clock(name), Log: log,
+		CosigningKey: c.C.Key(name + "/cosigning"), BlockKey: c.C.Key(name + "/block"),
+		More: []node.MemberKeys{{Log: second(ledger.KeyLog), Cosigning: second(ledger.KeyCosigning), Block: second(ledger.KeyBlock)}}, Now: c.clock(name), Log: log,
 		Tick: 100 * time.Millisecond, Heartbeat: c.Heartbeat, Withheld: c.Withheld, Entries: c.Entries, Part: 3}
 }
 
@@ -157,7 +174,8 @@ func (c *Cluster) open(ctx context.Context, name string) (*node.Node, error) {
 		addresses[other] = p.listener.Addr().String()
 	}
 	cfg.Listen = l
-	cfg.Network, err = peer.New(peer.Config{Members: c.C.Set, Self: name, Key: c.C.Key(name + "/tls"), Addresses: addresses, Now: cfg.Now, Log: cfg.Log})
+	cfg.Network, err = peer.New(peer.Config{Members: c.C.Set, Self: name, Key: c.C.Key(name + "/tls"),
+		More: []crypto.Signer{c.C.Key(KeyName(name, ledger.KeyTLS, 2))}, Addresses: addresses, Now: cfg.Now, Log: cfg.Log})
 	if err != nil {
 		return nil, err
 	}

@@ -25,8 +25,9 @@ type Consortium struct {
 	Seed    uint64
 	Genesis []byte
 	Channel ledger.Hash
-	Set     *ledger.MemberSet
+	Set     *ledger.MemberSet // the first
 	keys    map[string]ed25519.PrivateKey
+	orgs    map[string]ledger.OrgID // registered in genesis
 }
 
 // Key returns the key of a name such as "ca-a/block", "acme-cells/line", "acme-cells/admin-1", "device/ACME-1".
@@ -144,6 +145,10 @@ func (c *Consortium) Use(f *ledger.Founding, gov []ledger.Signer) error {
 	_, args, err := ledger.ParseBody(b.Txs[0].Bodies[0])
 	if err != nil {
 		return err
+	}
+	c.orgs = map[string]ledger.OrgID{}
+	for i, o := range f.Organisations {
+		c.orgs[o.Name] = ledger.RecordID(ledger.GenesisSeed(f.Nonce), uint16(1+i))
 	}
 	c.Set, err = ledger.ParseMemberSet(args.(*ledger.Consortium).MemberSet)
 	return err

@@ -1,6 +1,7 @@
 package ledgertest
 
 import (
+	"crypto/ed25519"
 	"os"
 	"path/filepath"
 	"sync"
@@ -12,6 +13,7 @@ import (
 	"github.com/quorate-pki/quorate/ledger/commit"
 	"github.com/quorate-pki/quorate/ledger/cosign"
 	"github.com/quorate-pki/quorate/ledger/layout"
+	"github.com/quorate-pki/quorate/ledger/tlog"
 )
 
 // signings sees everything that a member's cosigning key signs, whatever becomes of its directory: never a smaller tree or
@@ -30,13 +32,16 @@ type signings struct {
 func newSignings(t testing.TB, c *Consortium, member string) *signings {
 	s := &signings{FS: vfs.Default, t: t, member: member, roots: map[uint64]ledger.Hash{}}
 	s.parse = func(raw []byte) (*commit.Signed, error) {
-		p := c.Policy()
-		for _, w := range p.Witnesses {
-			if w.Name == member {
-				return cosign.Parse(raw, c.Channel, p.Origin, w.Key)
+		err := os.ErrNotExist
+		for generation := 1; generation <= 2; generation++ {
+			key := tlog.VKey{Name: c.Set.CosignerName(member), Type: tlog.TypeCosignature,
+				Public: c.Key(KeyName(member, ledger.KeyCosigning, generation)).Public().(ed25519.PublicKey)}
+			var s *commit.Signed
+			if s, err = cosign.Parse(raw, c.Channel, c.Set.Origin(0), key); err == nil {
+				return s, nil
 			}
 		}
-		return nil, os.ErrNotExist
+		return nil, err
 	}
 	return s
 }

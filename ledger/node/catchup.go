@@ -22,12 +22,9 @@ const catchUpPause = 500 * time.Millisecond // before the peers are asked again
 // Fetch implements order.App.
 func (a app) Fetch(ctx context.Context, atLeast uint64) (order.Ordered, error) {
 	for {
-		for _, m := range a.n.members.Members {
-			if m.Name == a.n.cfg.Member {
-				continue
-			}
-			if err := a.n.catchUp(ctx, m.Name); err != nil {
-				a.n.cfg.Log.Warn("catching up", "peer", m.Name, "err", err)
+		for _, peer := range a.n.others() {
+			if err := a.n.catchUp(ctx, peer); err != nil {
+				a.n.cfg.Log.Warn("catching up", "peer", peer, "err", err)
 			}
 			if err := a.n.failed(); err != nil {
 				return order.Ordered{}, err
@@ -50,12 +47,9 @@ func (n *Node) levelUp(ctx context.Context) {
 	if n.exchange == nil {
 		return
 	}
-	for _, m := range n.members.Members {
-		if m.Name == n.cfg.Member {
-			continue
-		}
-		if err := n.catchUp(ctx, m.Name); err != nil {
-			n.cfg.Log.Debug("nothing to catch up with", "peer", m.Name, "err", err)
+	for _, peer := range n.others() {
+		if err := n.catchUp(ctx, peer); err != nil {
+			n.cfg.Log.Debug("nothing to catch up with", "peer", peer, "err", err)
 		}
 	}
 }
@@ -88,7 +82,7 @@ func (n *Node) catchUp(ctx context.Context, peer string) error {
 		return err
 	}
 	src := &source{note: note, tiles: peerTiles{ctx, n.exchange, peer}}
-	if src.target, err = n.policy.Verify(note); err != nil {
+	if src.target, err = n.verifyAhead(ctx, peer, note); err != nil {
 		return fmt.Errorf("its checkpoint: %w", err)
 	}
 	for {

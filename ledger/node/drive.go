@@ -1,6 +1,7 @@
 package node
 
 import (
+	"crypto/ed25519"
 	"fmt"
 	"path"
 	"time"
@@ -37,6 +38,9 @@ func (n *Node) step(in commit.Input) error {
 				queue = append(queue, next)
 			}
 		}
+	}
+	if err := n.restand(); err != nil {
+		return n.fail(err)
 	}
 	return nil
 }
@@ -78,7 +82,7 @@ func (n *Node) answerLocked(err error) {
 func (n *Node) perform(o commit.Output) (commit.Input, error) {
 	switch o := o.(type) {
 	case commit.Sign:
-		s, err := n.signer.Sign(o.Statement)
+		s, err := n.signer.Sign(o.Statement, o.Key)
 		if err != nil {
 			return nil, err
 		}
@@ -124,7 +128,11 @@ func (n *Node) finalise(o commit.Finalise) (commit.Input, error) {
 		return nil, fmt.Errorf("writing height %d: %w", last.Block.Header.Height, err)
 	}
 	// A crash here: bytes beyond the index's size; ignored, and rewritten identical.
-	note := n.note(o.Checkpoint, o.Cosigners)
+	note, err := n.note(o.Checkpoint, o.Cosigners, last.State)
+	if err != nil {
+		return nil, err
+	}
+	n.finalIndex = last.Index
 	f := &layout.Final{Version: layout.FinalVersion, Height: last.Block.Header.Height, Size: o.Checkpoint.Size, Root: o.Checkpoint.Root, Index: last.Index,
 		View: last.Block.Header.View, Header: last.Block.Hash, Checkpoint: note}
 	if err := n.store.commit(o.Blocks, f); err != nil {
@@ -157,15 +165,20 @@ func (n *Node) setFinal(st *state.State) {
 // refresh publishes the final checkpoint with newer cosignatures. The index keeps the older ones: a crash loses
 // freshness, which the next signature brings back, and nothing else.
 func (n *Node) refresh(o commit.Refresh) error {
-	if len(o.Cosigners) < n.policy.Quorum {
-		return nil
-	}
-	note := n.note(o.Checkpoint, o.Cosigners)
 	st := n.machine.Final()
-	if len(n.lastNote) == 0 {
-		// The first checkpoint, of genesis: from here on the signer memory must exist.
+	note, err := n.note(o.Checkpoint, o.Cosigners, st)
+	if err != nil {
+		return err
+	}
+	handover, err := handsOver(st)
+	if err != nil {
+		return err
+	}
+	if len(n.lastNote) == 0 || handover {
+		// The first checkpoint, of genesis: from here on the signer memory must exist. Or one where the members change: this member signs other
+		// things soon, and the others may need what it signed here.
 		ch := st.Channel()
-		f := &layout.Final{Version: layout.FinalVersion, Height: ch.Height, Size: o.Checkpoint.Size, Root: o.Checkpoint.Root, View: ch.View, Header: ch.Header, Checkpoint: note}
+		f := &layout.Final{Version: layout.FinalVersion, Height: ch.Height, Size: o.Checkpoint.Size, Root: o.Checkpoint.Root, Index: n.finalIndex, View: ch.View, Header: ch.Header, Checkpoint: note}
 		if err := n.store.commit(nil, f); err != nil {
 			return err
 		}
@@ -173,8 +186,63 @@ func (n *Node) refresh(o commit.Refresh) error {
 	return n.publish(note, st)
 }
 
-func (n *Node) note(cp tlog.Checkpoint, cosigners []tlog.Signature) []byte {
-	return tlog.FormatNote(cp, append([]tlog.Signature{tlog.SignCheckpoint(cp, n.policy.Origin, n.cfg.LogKey)}, cosigners...))
+// note is a checkpoint of a state with cosignatures and this member's log signature: by its log key in each set that may ask for one.
+func (n *Node) note(cp tlog.Checkpoint, cosigners []tlog.Signature, st *state.State) ([]byte, error) {
+	electors, err := st.Electors()
+	if err != nil {
+		return nil, err
+	}
+	after, err := st.Members()
+	if err != nil {
+		return nil, err
+	}
+	var sigs []tlog.Signature
+	var last ed25519.PrivateKey
+	for _, m := range []*ledger.MemberSet{electors, after} {
+		if key := n.keyIn(m, ledger.KeyLog); key != nil && !key.Equal(last) {
+			sigs, last = append(sigs, tlog.SignCheckpoint(cp, cp.Origin, key)), key
+		}
+	}
+	switch {
+	case last == nil && electors.ByName(n.cfg.Member) == nil && after.ByName(n.cfg.Member) == nil:
+		return nil, fmt.Errorf("%w by member set %d", ErrRemoved, electors.Number) // heights above its last are others' to publish
+	case last == nil:
+		return nil, fmt.Errorf("this member's log key in member set %d is not here", after.Number)
+	}
+	return tlog.FormatNote(cp, append(sigs, cosigners...)), nil
+}
+
+// handsOver reports whether the members change with a state.
+func handsOver(st *state.State) (bool, error) {
+	electors, err := st.Electors()
+	if err != nil {
+		return false, err
+	}
+	after, err := st.Members()
+	return electors != after, err
+}
+
+// verified checks a checkpoint of a state by whose quorum makes it final, or made what follows it. The time is the later one that they swear to: where
+// the members change, those after renew it.
+func verified(note []byte, st *state.State) (v *tlog.Verified, err error) {
+	electors, err := st.Electors()
+	if err != nil {
+		return nil, err
+	}
+	after, err := st.Members()
+	if err != nil {
+		return nil, err
+	}
+	log := st.Channel().Log
+	v, err = electors.Policy(log).Verify(note)
+	if electors == after {
+		return v, err
+	}
+	w, no := after.Policy(log).Verify(note)
+	if no == nil && (err != nil || w.Time > v.Time) {
+		return w, nil
+	}
+	return v, err
 }
 
 // idle does what nobody waits for: it writes the newest checkpoint to its file, for those who copy the log's directory.
@@ -191,7 +259,7 @@ func (n *Node) idle() {
 
 // publish shows readers a new checkpoint.
 func (n *Node) publish(note []byte, st *state.State) error {
-	v, err := n.policy.Verify(note)
+	v, err := verified(note, st)
 	if err != nil {
 		return fmt.Errorf("publishing a checkpoint: %w", err)
 	}

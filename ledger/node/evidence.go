@@ -16,7 +16,7 @@ import (
 // members sign.
 func (n *Node) keepEvidence(o commit.Conflict) error {
 	note := tlog.FormatNote(o.Checkpoint, []tlog.Signature{o.Signature})
-	member := strings.TrimPrefix(o.Signature.Name, n.members.CosignerName(""))
+	member := strings.TrimPrefix(o.Signature.Name, n.members().CosignerName(""))
 	n.cfg.Log.Error("EVIDENCE: a member cosigned another tree than this node has", "member", member, "note", string(note))
 	dir := path.Join(n.cfg.Dir, layout.Evidence)
 	if err := durable.MkdirAll(n.cfg.FS, n.cfg.Dir, dir); err != nil {

@@ -26,16 +26,20 @@ type exchange struct {
 	http   *http.Client
 	clocks clocks
 
-	mu    sync.Mutex
-	own   []byte             // this member's newest cosignature, as a note
-	boxes map[string]*outbox // by peer
-	wg    sync.WaitGroup
+	mu      sync.Mutex
+	running context.Context // nil before start
+	own     []byte          // this member's newest cosignature, as a note
+	ownSize uint64
+	boxes   map[string]*outbox // by peer
+	wg      sync.WaitGroup
 }
 
 // outbox is what one peer has not taken yet.
 type outbox struct {
-	notes [][]byte
-	wake  chan struct{} // one token: there is something to send
+	notes   [][]byte
+	wake    chan struct{} // one token: there is something to send
+	stop    context.CancelFunc
+	leaving bool // no member of the newest set
 }
 
 // cosignatures is the message both ways: notes of a checkpoint with one cosignature each.
@@ -57,32 +61,73 @@ const (
 	pathTrace      = "/peer/1/trace"
 	pathHead       = "/peer/1/checkpoint"
 	pathTile       = "/peer/1/tile/"
+	pathMembers    = "/peer/1/members"
 	octetStream    = "application/octet-stream"
 )
 
 func newExchange(n *Node, client *http.Client) *exchange {
 	x := &exchange{n: n, http: client, boxes: map[string]*outbox{}}
-	for _, m := range n.members.Members {
-		if m.Name != n.cfg.Member {
-			x.boxes[m.Name] = &outbox{wake: make(chan struct{}, 1)}
-		}
-	}
+	x.follow(n.members())
 	return x
 }
 
 // start begins sending; it ends with ctx.
 func (x *exchange) start(ctx context.Context) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.running = ctx
 	for peer, b := range x.boxes {
-		x.wg.Go(func() { x.send(ctx, peer, b) })
+		x.begin(peer, b)
+	}
+}
+
+// begin sends to one peer, until it is none any more. With the lock.
+func (x *exchange) begin(peer string, b *outbox) {
+	ctx, cancel := context.WithCancel(x.running)
+	b.stop = cancel
+	x.wg.Go(func() { x.send(ctx, peer, b) })
+}
+
+// follow has an outbox for every other member of a set, and one fewer set long for those of the set before: they may lack what was signed last.
+func (x *exchange) follow(set *ledger.MemberSet) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, m := range set.Members {
+		if m.Name == x.n.cfg.Member || x.boxes[m.Name] != nil {
+			continue
+		}
+		b := &outbox{wake: make(chan struct{}, 1)}
+		if x.own != nil {
+			b.notes = [][]byte{x.own}
+			b.poke()
+		}
+		if x.boxes[m.Name] = b; x.running != nil {
+			x.begin(m.Name, b)
+		}
+	}
+	for peer, b := range x.boxes {
+		switch {
+		case set.ByName(peer) != nil:
+			b.leaving = false
+		case b.leaving:
+			delete(x.boxes, peer)
+			if b.stop != nil {
+				b.stop()
+			}
+		default:
+			b.leaving = true
+		}
 	}
 }
 
 // release puts this member's cosignature into every outbox. It is remembered.
 func (x *exchange) release(s commit.Signed) {
-	note := tlog.FormatNote(tlog.Checkpoint{Origin: x.n.policy.Origin, Size: s.Size, Root: s.Root}, []tlog.Signature{s.Signature})
+	note := tlog.FormatNote(tlog.Checkpoint{Origin: x.n.stands.Load().origin, Size: s.Size, Root: s.Root}, []tlog.Signature{s.Signature})
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.own = note
+	if s.Size >= x.ownSize { // else it is one of a height where the members changed, sent again
+		x.own, x.ownSize = note, s.Size
+	}
 	for _, b := range x.boxes {
 		b.notes = append(b.notes, note)
 		b.notes = b.notes[max(0, len(b.notes)-maxNotes):]
@@ -160,7 +205,7 @@ func (x *exchange) take(ctx context.Context, peer string, raw []byte) error {
 	var in []commit.Input
 	for _, note := range msg.Notes {
 		cp, sigs, err := tlog.ParseNote(note)
-		if err != nil || len(sigs) != 1 || sigs[0].Name != x.n.members.CosignerName(peer) {
+		if err != nil || len(sigs) != 1 || sigs[0].Name != x.n.members().CosignerName(peer) {
 			return errors.Join(fmt.Errorf("%s sent what is not a cosignature of its own", peer), err)
 		}
 		in = append(in, commit.Cosigned{Checkpoint: cp, Signature: sigs[0]})

@@ -36,8 +36,8 @@ func (n *Node) CatchUpWithFirstPending(ctx context.Context, cosign func(tlog.Che
 			return err
 		}
 		last := blocks[0].State
-		src := &source{note: cosign(tlog.Checkpoint{Origin: n.policy.Origin, Size: last.Size(), Root: last.Root()})}
-		if src.target, err = n.policy.Verify(src.note); err != nil {
+		src := &source{note: cosign(tlog.Checkpoint{Origin: n.stands.Load().origin, Size: last.Size(), Root: last.Root()})}
+		if src.target, err = n.policy().Verify(src.note); err != nil {
 			return err
 		}
 		return n.adopt(src, &part{from: from, leaves: leaves})

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/quorate-pki/quorate/ledger"
@@ -15,6 +16,7 @@ type Health struct {
 	Channel   string               `json:"channel"`
 	Origin    string               `json:"origin"`
 	Member    string               `json:"member"`
+	MemberSet uint64               `json:"member_set"` // number of the one in force
 	Orderer   order.Status         `json:"orderer"`
 	Height    uint64               `json:"height"`
 	Final     uint64               `json:"final_height"`
@@ -50,7 +52,7 @@ func (n *Node) Health(ctx context.Context) (Health, error) {
 		return h, err
 	}
 	h.Origin, h.Final, h.Size, h.Freshness = head.Origin, head.Height, head.Size, head.Time
-	h.Cosigned = cosigned(n.policy, head)
+	h.Cosigned = cosigned(n.stands.Load(), head)
 	if err := n.failed(); err != nil {
 		h.Trouble = err.Error()
 	}
@@ -61,6 +63,14 @@ func (n *Node) Health(ctx context.Context) (Health, error) {
 // loopHealth is what only the loop knows.
 func (n *Node) loopHealth() (h Health) {
 	ch := n.machine.Head().Channel()
+	h.MemberSet = n.members().Number
+	if row := n.members().ByName(n.cfg.Member); row == nil && n.removedAt.IsZero() {
+		h.Trouble = "this member is none yet: it waits for a member set that has it"
+	} else if row == nil {
+		h.Trouble = fmt.Sprintf("this member was removed by member set %d", n.members().Number)
+	} else if err := n.haveKeys(); err != nil {
+		h.Trouble = err.Error()
+	}
 	h.Channel, h.Height, h.Lag = ch.Name, ch.Height, uint64(n.machine.Pending())
 	if why := n.machine.Divergence(); why != nil {
 		h.Diverged = why.Error()
@@ -77,16 +87,16 @@ func (n *Node) loopHealth() (h Health) {
 	return h
 }
 
-func cosigned(p *tlog.Policy, head ledger.Head) map[string]time.Time {
+func cosigned(s *standing, head ledger.Head) map[string]time.Time {
 	out := map[string]time.Time{}
 	cp, sigs, err := tlog.ParseNote(head.Note)
 	if err != nil {
 		return out
 	}
-	for _, w := range p.Witnesses {
-		for _, s := range sigs {
-			if t, ok := tlog.VerifyCosignature(cp, w.Key, s); ok {
-				out[w.Name] = time.Unix(int64(t), 0).UTC()
+	for _, w := range append(slices.Clone(s.final.Witnesses), s.next.Witnesses...) {
+		for _, sig := range sigs {
+			if t, ok := tlog.VerifyCosignature(cp, w.Key, sig); ok {
+				out[w.Name] = time.Unix(int64(t), 0).UTC() // the key in force, where a member has two
 			}
 		}
 	}

@@ -169,16 +169,13 @@ func (n *Node) spread(raw []byte) {
 	if n.exchange == nil {
 		return
 	}
-	for _, m := range n.members.Members {
-		if m.Name == n.cfg.Member {
-			continue
-		}
+	for _, peer := range n.others() {
 		n.exchange.wg.Go(func() {
 			ctx, cancel := context.WithTimeout(n.running, spreadWait)
 			defer cancel()
 			// Who does not answer hears of it from the leader's block.
-			if _, err := n.exchange.do(ctx, http.MethodPost, m.Name, pathRevocation, raw, 1<<10); err != nil {
-				n.cfg.Log.Debug("telling of a revocation", "peer", m.Name, "err", err)
+			if _, err := n.exchange.do(ctx, http.MethodPost, peer, pathRevocation, raw, 1<<10); err != nil {
+				n.cfg.Log.Debug("telling of a revocation", "peer", peer, "err", err)
 			}
 		})
 	}

@@ -26,7 +26,7 @@ import (
 	"github.com/quorate-pki/quorate/ledger/cosign"
 	"github.com/quorate-pki/quorate/ledger/order"
 	"github.com/quorate-pki/quorate/ledger/peer"
-	"github.com/quorate-pki/quorate/ledger/tlog"
+	"github.com/quorate-pki/quorate/ledger/state"
 )
 
 // Config of a node.
@@ -39,6 +39,9 @@ type Config struct {
 	LogKey       ed25519.PrivateKey // signs checkpoints under the origin's name
 	CosigningKey ed25519.PrivateKey // cosigns checkpoints
 	BlockKey     ed25519.PrivateKey // signs headers
+
+	// More are further keys of this member: of a coming member set, or of the one before while that is needed. Which signs is the member set's to say.
+	More []MemberKeys
 
 	Now     func() time.Time // the clock; required
 	Log     *slog.Logger     // required
@@ -75,8 +78,7 @@ var ErrNotInitialised = errors.New("the node's directory is not initialised")
 // Node is a running node. It implements ledger.Reader and ledger.Submitter. Safe for concurrent use.
 type Node struct {
 	cfg      Config
-	policy   *tlog.Policy
-	members  *ledger.MemberSet
+	stands   atomic.Pointer[standing]
 	lock     io.Closer
 	store    *store
 	tiles    *tileFiles
@@ -102,18 +104,21 @@ type Node struct {
 	looping bool          // the loop was started
 	ticked  chan struct{} // one token: look at the time again
 
-	machine   *commit.Machine
-	devices   *limiter
-	lastNote  []byte
-	unwritten []byte    // the newest checkpoint, while its file is older
-	cleared   bool      // the peers were asked whether the directory was rolled back: it may sign
-	rejoins   bool      // the directory was wiped, and nothing is signed since
-	least     uint64    // no smaller tree is signed; set before anything may be
-	noEffect  bool      // the block at hand changed nothing
-	stuckAt   uint64    // height of the oldest block that was not final at the last tick
-	stuck     time.Time // when that was first so
-	ledBy     led       // who leads, as seen at ticks
-	asked     int       // how often the leader was refused for withholding a revocation
+	machine    *commit.Machine
+	devices    *limiter
+	lastNote   []byte
+	unwritten  []byte       // the newest checkpoint, while its file is older
+	cleared    bool         // the peers were asked whether the directory was rolled back: it may sign
+	rejoins    bool         // the directory was wiped, and nothing is signed since
+	least      uint64       // no smaller tree is signed; set before anything may be
+	noEffect   bool         // the block at hand changed nothing
+	stuckAt    uint64       // height of the oldest block that was not final at the last tick
+	stuck      time.Time    // when that was first so
+	ledBy      led          // who leads, as seen at ticks
+	finalIndex uint64       // the orderer's, of the final block
+	stoodAt    *state.State // the final state that stands was read from
+	removedAt  time.Time    // when this member was found to be none any more
+	asked      int          // how often the leader was refused for withholding a revocation
 
 	mu      sync.Mutex // guards what follows
 	view    *view
@@ -243,6 +248,7 @@ func (n *Node) loop() {
 			}
 			n.hurry()
 			n.pursue()
+			n.leave()
 			n.tock()
 			n.idle() // under load there is no other moment
 		case <-n.quit:

@@ -111,8 +111,11 @@ func (n *Node) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if len(n.members.Members) > 1 && n.cfg.Network != nil {
+	if len(n.members().Members) > 1 && n.cfg.Network != nil {
 		n.exchange = newExchange(n, n.cfg.Network.Client())
+	}
+	if err := n.haveKeys(); err != nil {
+		return err
 	}
 	if err := n.openSigner(st, f); err != nil {
 		return err
@@ -145,6 +148,9 @@ func (n *Node) open(ctx context.Context) error {
 		return err
 	}
 	n.levelUp(ctx)
+	if n.exchange != nil {
+		n.exchange.wg.Go(func() { n.await(n.running) })
+	}
 	return n.engine.Start(ctx, app{n})
 }
 
@@ -154,7 +160,7 @@ func (n *Node) openOrderer() error {
 	dir := path.Join(n.cfg.Dir, layout.Orderer)
 	pool := order.PoolConfig{Classify: classify}
 	failed := func(err error) { _ = n.fail(err) }
-	if len(n.members.Members) == 1 {
+	if len(n.members().Members) == 1 {
 		n.engine = order.NewLocal(order.LocalConfig{FS: n.cfg.FS, Dir: dir, Log: n.cfg.Log, Rotate: n.cfg.Segment, Pool: pool, Failed: failed})
 		return nil
 	}
@@ -164,11 +170,9 @@ func (n *Node) openOrderer() error {
 	if err := durable.MkdirAll(n.cfg.FS, n.cfg.Dir, dir); err != nil {
 		return err
 	}
-	var names []string
-	for _, m := range n.members.Members {
-		names = append(names, m.Name)
-	}
-	n.raft = order.NewRaft(order.RaftConfig{Dir: dir, Self: n.cfg.Member, Members: names, Quorum: n.policy.Quorum, Listen: n.cfg.Network.Streams(peer.Raft),
+	founders := n.stands.Load().known[0]
+	n.raft = order.NewRaft(order.RaftConfig{Dir: dir, Self: n.cfg.Member, Members: memberNames(founders), Quorum: int(founders.Quorum),
+		Now: n.engineMembers, Known: n.engineKnown, Listen: n.cfg.Network.Streams(peer.Raft),
 		Dial: func(ctx context.Context, member string) (net.Conn, error) {
 			return n.cfg.Network.Dial(ctx, peer.Raft, member)
 		},
@@ -203,11 +207,21 @@ func (n *Node) openState(channel ledger.Hash, f *layout.Final) (*state.State, er
 	if st.Channel().Channel != channel {
 		return nil, errors.New("the directory belongs to another channel than the genesis block")
 	}
-	if n.members, err = st.Members(); err != nil {
+	stands, err := standingOf(st, st)
+	if err != nil {
 		return nil, err
 	}
-	n.policy = n.members.Policy(st.Channel().Log)
-	return st, nil
+	n.stands.Store(stands)
+	n.finalIndex = f.Index
+	switch gone, err := n.removed(st); {
+	case err != nil:
+		return nil, err
+	case gone && n.cfg.Network != nil:
+		return nil, fmt.Errorf("%w by member set %d or before", ErrRemoved, stands.set.Number)
+	case n.cfg.Network == nil:
+		return st, nil
+	}
+	return st, n.cfg.Network.Follow(stands.set, stands.before)
 }
 
 // openSigner opens the signer memory and holds it against the log.
@@ -218,9 +232,9 @@ func (n *Node) openSigner(st *state.State, f *layout.Final) error {
 		return err
 	}
 	// Before the first checkpoint this key has signed nothing: the memory is durable before a signature leaves. A member
-	// that rejoins is told by its peers what it signed.
-	n.signer, err = cosign.Open(cosign.Config{FS: n.cfg.FS, Path: path.Join(n.cfg.Dir, layout.Signer), Key: n.cfg.CosigningKey,
-		Name: n.members.CosignerName(n.cfg.Member), Origin: n.policy.Origin, Channel: ch.Channel, Inception: len(f.Checkpoint) == 0 || n.rejoins})
+	// that rejoins is told by its peers what it signed. Who is no member yet has signed nothing.
+	n.signer, err = cosign.Open(cosign.Config{FS: n.cfg.FS, Path: path.Join(n.cfg.Dir, layout.Signer), Keys: n.keysFor(ledger.KeyCosigning),
+		Name: n.members().CosignerName(n.cfg.Member), Origin: n.stands.Load().origin, Channel: ch.Channel, Inception: len(f.Checkpoint) == 0 || n.rejoins || n.members().ByName(n.cfg.Member) == nil})
 	if err != nil {
 		return err
 	}
@@ -240,20 +254,24 @@ func (n *Node) openMachine(st *state.State, f *layout.Final, memory *commit.Sign
 	var cosigners []tlog.Signature
 	reached := false // the tree that the checkpoint is of; before genesis' checkpoint, and while catching up, it is not
 	if len(f.Checkpoint) > 0 {
-		v, err := n.policy.Verify(f.Checkpoint)
+		cp, _, err := tlog.ParseNote(f.Checkpoint)
 		if err != nil {
 			return fmt.Errorf("the stored checkpoint: %w", err)
 		}
-		if v.Size < f.Size || v.Size == f.Size && v.Root != f.Root {
+		if reached = cp.Size == f.Size; reached { // else whoever made it final is not known yet
+			if _, err := verified(f.Checkpoint, st); err != nil {
+				return fmt.Errorf("the stored checkpoint: %w", err)
+			}
+		}
+		if cp.Size < f.Size || reached && cp.Root != f.Root {
 			return errors.New("the stored checkpoint is of another tree")
 		}
-		reached = v.Size == f.Size
 		_, sigs, err := tlog.ParseNote(f.Checkpoint)
 		if err != nil {
 			return err
 		}
 		for _, s := range sigs {
-			if s.Name != n.policy.Origin && reached {
+			if s.Name != n.stands.Load().origin && reached {
 				cosigners = append(cosigners, s)
 			}
 		}
@@ -262,13 +280,16 @@ func (n *Node) openMachine(st *state.State, f *layout.Final, memory *commit.Sign
 	if n.machine != nil {
 		seen = n.machine.Traces()
 	}
-	machine, err := commit.New(commit.Config{Final: st, Cosigners: cosigners, Policy: n.policy,
-		Self: n.members.CosignerName(n.cfg.Member), Memory: memory, Resign: ledger.Millis(n.cfg.Resign.Milliseconds()),
+	machine, err := commit.New(commit.Config{Final: st, Cosigners: cosigners, Keys: n.signer.VKeys(),
+		Self: n.members().CosignerName(n.cfg.Member), Memory: memory, Resign: ledger.Millis(n.cfg.Resign.Milliseconds()),
 		Facts: n.facts, Least: n.least, Seen: seen})
 	if err != nil {
 		return err
 	}
 	n.machine = machine
+	if err := n.restand(); err != nil {
+		return err
+	}
 	n.setFinal(st)
 	if !reached {
 		return nil // published with the next quorum

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strconv"
 
 	"github.com/quorate-pki/quorate/internal/problem"
 	"github.com/quorate-pki/quorate/internal/reason"
@@ -23,6 +24,7 @@ func (n *Node) peerHandler() http.Handler {
 	mux.HandleFunc("GET "+pathTrace, n.peerTrace)
 	mux.HandleFunc("GET "+pathHead, n.peerCheckpoint)
 	mux.HandleFunc("GET "+pathTile, n.peerTile)
+	mux.HandleFunc("GET "+pathMembers, n.peerMembers)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Date", n.cfg.Now().UTC().Format(http.TimeFormat)) // for its clocks
 		mux.ServeHTTP(w, r)
@@ -81,7 +83,7 @@ func (n *Node) peerSubmission(w http.ResponseWriter, r *http.Request, then func(
 
 // peerTrace answers a member that lost its memory with what it is known here to have signed.
 func (n *Node) peerTrace(w http.ResponseWriter, r *http.Request) {
-	name := n.members.CosignerName(peer.Of(r.Context()))
+	name := n.members().CosignerName(peer.Of(r.Context()))
 	answer, err := look(r.Context(), n, func() (cosignatures, error) {
 		answer := cosignatures{Version: 1, Notes: [][]byte{}}
 		if cp, sig, ok := n.machine.Trace(name); ok {
@@ -103,6 +105,21 @@ func (n *Node) peerCheckpoint(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	_, _ = w.Write(head.Note)
+}
+
+// peerMembers gives the member sets from a number on, and what makes each follow the one before.
+func (n *Node) peerMembers(w http.ResponseWriter, r *http.Request) {
+	from, err := strconv.ParseUint(r.URL.Query().Get("from"), 10, 63)
+	if err != nil {
+		refusePeer(w, reason.New(reason.NotFound, "%v", err))
+		return
+	}
+	links, err := look(r.Context(), n, func() ([]ledger.MemberSetLink, error) { return n.machine.Final().MemberLinks(from), nil })
+	if err != nil {
+		refusePeer(w, err)
+		return
+	}
+	_, _ = w.Write((&ledger.MemberChain{Version: 1, Links: links}).Encode())
 }
 
 func (n *Node) peerTile(w http.ResponseWriter, r *http.Request) {

@@ -29,19 +29,19 @@ func (n *Node) recall(ctx context.Context) (*commit.Signed, error) {
 	heard := map[string]bool{}
 	var newest *commit.Signed
 	for {
-		for _, m := range n.members.Members {
-			if m.Name == n.cfg.Member || heard[m.Name] {
+		for _, peer := range n.others() {
+			if heard[peer] {
 				continue
 			}
-			s, err := n.trace(ctx, m.Name)
+			s, err := n.trace(ctx, peer)
 			if err == nil {
-				err = n.noLessThan(ctx, m.Name)
+				err = n.noLessThan(ctx, peer)
 			}
 			if err != nil {
-				n.cfg.Log.Warn("asking what this member signed", "peer", m.Name, "err", err)
+				n.cfg.Log.Warn("asking what this member signed", "peer", peer, "err", err)
 				continue
 			}
-			heard[m.Name] = true
+			heard[peer] = true
 			if s == nil {
 				continue
 			}
@@ -52,13 +52,13 @@ func (n *Node) recall(ctx context.Context) (*commit.Signed, error) {
 				newest = s
 			}
 		}
-		if len(heard)+1 >= n.policy.Quorum {
+		if len(heard)+1 >= n.policy().Quorum {
 			return newest, nil
 		}
 		select {
 		case <-time.After(catchUpPause):
 		case <-ctx.Done():
-			return nil, fmt.Errorf("%d members have answered what this one signed, %d must: %w", len(heard), n.policy.Quorum-1, ctx.Err())
+			return nil, fmt.Errorf("%d members have answered what this one signed, %d must: %w", len(heard), n.policy().Quorum-1, ctx.Err())
 		}
 	}
 }
@@ -73,21 +73,18 @@ func (n *Node) rolledBack(ctx context.Context, own *commit.Signed) error {
 	if n.exchange == nil || n.rejoins {
 		return nil
 	}
-	for _, m := range n.members.Members {
-		if m.Name == n.cfg.Member {
-			continue
-		}
-		s, err := n.trace(ctx, m.Name)
+	for _, peer := range n.others() {
+		s, err := n.trace(ctx, peer)
 		if err == nil && own == nil {
 			// It never ran, or so it is told: then it comes to a log that is there already.
-			err = n.noLessThan(ctx, m.Name)
+			err = n.noLessThan(ctx, peer)
 		}
 		if err != nil {
-			n.cfg.Log.Debug("asking what this member signed", "peer", m.Name, "err", err)
+			n.cfg.Log.Debug("asking what this member signed", "peer", peer, "err", err)
 			continue
 		}
 		if s != nil && (own == nil || s.Size > own.Size || s.Size == own.Size && (s.Root != own.Root || s.Time > own.Time)) {
-			return fmt.Errorf("%s holds a signature of size %d: %w", m.Name, s.Size, ErrRolledBack)
+			return fmt.Errorf("%s holds a signature of size %d: %w", peer, s.Size, ErrRolledBack)
 		}
 	}
 	return nil
@@ -102,7 +99,7 @@ func (n *Node) noLessThan(ctx context.Context, peer string) error {
 	if err != nil {
 		return err
 	}
-	v, err := n.policy.Verify(note)
+	v, err := n.verifyAhead(ctx, peer, note)
 	if err != nil {
 		return fmt.Errorf("its checkpoint: %w", err)
 	}
@@ -124,14 +121,11 @@ func (n *Node) trace(ctx context.Context, peer string) (*commit.Signed, error) {
 		return nil, nil
 	}
 	cp, sigs, err := tlog.ParseNote(msg.Notes[0])
-	if err != nil || len(sigs) != 1 || cp.Origin != n.policy.Origin {
+	if err != nil || len(sigs) != 1 || cp.Origin != n.stands.Load().origin {
 		return nil, errors.Join(errors.New("its answer is no cosignature on this log"), err)
 	}
-	for _, w := range n.policy.Witnesses {
-		if w.Name != n.cfg.Member {
-			continue
-		}
-		if at, ok := tlog.VerifyCosignature(cp, w.Key, sigs[0]); ok {
+	for _, key := range n.signer.VKeys() {
+		if at, ok := tlog.VerifyCosignature(cp, key, sigs[0]); ok {
 			return &commit.Signed{Statement: commit.Statement{Size: cp.Size, Root: cp.Root, Time: at}, Signature: sigs[0]}, nil
 		}
 	}

@@ -23,7 +23,7 @@ func (n *Node) restore(ctx context.Context, src *source) error {
 	if err != nil {
 		return fmt.Errorf("restoring %s: %w", n.cfg.Dir, err)
 	}
-	if src.target, err = n.policy.Verify(src.note); err != nil {
+	if src.target, err = n.stands.Load().next.Verify(src.note); err != nil {
 		return fmt.Errorf("restoring %s: the checkpoint: %w", n.cfg.Dir, err)
 	}
 	for st.Size() < src.target.Size {

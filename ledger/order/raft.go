@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,9 +25,16 @@ import (
 type RaftConfig struct {
 	Dir     string   // the engine's own, on a real disk: its store maps its file into memory
 	Self    string   // this member's name
-	Members []string // names of all voting members, the same list in the same order everywhere
+	Members []string // names of the members that founded the channel, the same list in the same order everywhere
 	// Quorum is how many cosignatures make a block final; what is tolerated depends on it too. Default: a majority.
 	Quorum int
+
+	// Now says who the members are by what is final here, and how many cosignatures make a block final: the engine's configuration follows it.
+	// Default: Members and Quorum, for ever.
+	Now func() (names []string, quorum int)
+	// Known are the members of every set that this member has executed, oldest first; what a leader changes the configuration to is held
+	// against them. Default: Members alone.
+	Known func() [][]string
 
 	// Listen brings connections from members; each must say by Peer who authenticated it, and that is believed.
 	Listen net.Listener
@@ -122,6 +130,7 @@ func (r *Raft) Start(ctx context.Context, app App) error {
 	}
 	r.leading.Go(r.watch)
 	r.leading.Go(r.attend)
+	r.leading.Go(r.followMembers)
 	return nil
 }
 
@@ -161,7 +170,7 @@ func (r *Raft) start() error {
 	for _, m := range r.cfg.Members {
 		servers.Servers = append(servers.Servers, raft.Server{ID: raft.ServerID(m), Address: raft.ServerAddress(m)})
 	}
-	r.transport = newTransport(r.cfg, held(logs, snapshots), vet{configuration: raft.EncodeConfiguration(servers), term: r.term, block: r.validate}, r.vetted, c.Logger)
+	r.transport = newTransport(r.cfg, held(logs, snapshots), vet{founders: raft.EncodeConfiguration(servers), known: r.known, term: r.term, block: r.validate}, r.vetted, c.Logger)
 	if err := r.mute(); err != nil {
 		return err
 	}
@@ -169,8 +178,8 @@ func (r *Raft) start() error {
 	if err != nil {
 		return err
 	}
-	if !known {
-		// Every member bootstraps by the same list: they agree on it by genesis, not by asking.
+	if !known && slices.Contains(r.cfg.Members, r.cfg.Self) {
+		// Who came later has the list from the log, like all that follows. Every founder bootstraps by the same list: they agree on it by genesis, not by asking.
 		if err := raft.BootstrapCluster(c, logs, r.store, snapshots, r.transport, servers); err != nil {
 			return err
 		}
@@ -262,11 +271,11 @@ func (r *Raft) running() (*raft.Raft, error) {
 
 // Status implements Orderer.
 func (r *Raft) Status() Status {
+	names, quorum := r.now()
 	r.mu.Lock()
 	engine, s := r.raft, Status{Engine: "raft", Height: r.head.Height, PoolBytes: r.pool.Bytes(),
-		Healthy: r.trouble == nil && !r.stopped,
-		Tolerates: fmt.Sprintf("crash of %d of %d members; no dishonest leader",
-			min((len(r.cfg.Members)-1)/2, len(r.cfg.Members)-r.cfg.Quorum), len(r.cfg.Members))}
+		Healthy:   r.trouble == nil && !r.stopped,
+		Tolerates: fmt.Sprintf("crash of %d of %d members; no dishonest leader", min((len(names)-1)/2, len(names)-quorum), len(names))}
 	if r.trouble != nil {
 		s.Trouble = r.trouble.Error()
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,7 +26,11 @@ type transport struct {
 	self     string
 	vet      vet
 	snapshot func(raw []byte) error // vetted
-	peers    map[string]*peerTransport
+	cfg      RaftConfig
+	library  hclog.Logger
+	mu       sync.Mutex
+	peers    map[string]*peerTransport // of everybody who was ever spoken with, and is or was a member
+	reached  reached
 	in       chan raft.RPC
 	quit     chan struct{}
 	holds    func(index, term uint64) bool
@@ -87,31 +92,44 @@ func (name) Network() string  { return "member" }
 func (n name) String() string { return string(n) }
 
 func newTransport(cfg RaftConfig, holds func(index, term uint64) bool, v vet, snapshot func([]byte) error, log hclog.Logger) *transport {
-	t := &transport{holds: holds, log: cfg.Log, self: cfg.Self, vet: v, snapshot: snapshot, peers: map[string]*peerTransport{}, in: make(chan raft.RPC), quit: make(chan struct{}), begin: time.Now()}
-	for _, m := range cfg.Members {
-		if m == cfg.Self {
-			continue
-		}
-		s := &stream{peer: m, dial: cfg.Dial, accept: make(chan net.Conn), quit: make(chan struct{})}
-		p := &peerTransport{raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{Stream: s, MaxPool: 3, Timeout: flushWait, Logger: log}), s}
-		p.SetHeartbeatHandler(func(rpc raft.RPC) {
-			if !t.honest(m, rpc) {
-				return
-			}
-			if h := t.heart.Load(); h != nil {
-				(*h)(rpc)
-			} else {
-				t.pass(rpc) // the library is not started yet; unanswered, the leader would wait for its time limit
-			}
-		})
-		t.peers[m] = p
-		go t.merge(m, p)
-	}
+	t := &transport{cfg: cfg, library: log, holds: holds, log: cfg.Log, self: cfg.Self, vet: v, snapshot: snapshot, peers: map[string]*peerTransport{}, in: make(chan raft.RPC), quit: make(chan struct{}), begin: time.Now()}
 	if cfg.Listen != nil {
 		go t.accept(cfg.Listen)
 		go func() { <-t.quit; _ = cfg.Listen.Close() }()
 	}
 	return t
+}
+
+// peer is the transport of a member, made when it is first spoken with. Nil for a name that is nobody's, and after Close.
+func (t *transport) peer(m string) *peerTransport {
+	if m == t.self || !slices.ContainsFunc(t.vet.known(), func(set []string) bool { return slices.Contains(set, m) }) {
+		return nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if p := t.peers[m]; p != nil {
+		return p
+	}
+	select {
+	case <-t.quit:
+		return nil
+	default:
+	}
+	s := &stream{peer: m, dial: t.cfg.Dial, accept: make(chan net.Conn), quit: make(chan struct{})}
+	p := &peerTransport{raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{Stream: s, MaxPool: 3, Timeout: flushWait, Logger: t.library}), s}
+	p.SetHeartbeatHandler(func(rpc raft.RPC) {
+		if !t.honest(m, rpc) {
+			return
+		}
+		if h := t.heart.Load(); h != nil {
+			(*h)(rpc)
+		} else {
+			t.pass(rpc) // the library is not started yet; unanswered, the leader would wait for its time limit
+		}
+	})
+	t.peers[m] = p
+	go t.merge(m, p)
+	return p
 }
 
 // accept gives every connection to the transport of the peer that authenticated it.
@@ -124,7 +142,7 @@ func (t *transport) accept(l net.Listener) {
 		from, ok := c.(interface{ Peer() string })
 		var p *peerTransport
 		if ok {
-			p = t.peers[from.Peer()]
+			p = t.peer(from.Peer())
 		}
 		if p == nil {
 			_ = c.Close()
@@ -208,6 +226,9 @@ func (t *transport) install(peer string, in *raft.InstallSnapshotRequest, rpc ra
 	if err == nil {
 		err = t.snapshot(raw)
 	}
+	if err == nil { // and now this member knows the sets up to there
+		err = fits(in.Configuration, t.vet.known())
+	}
 	if err != nil {
 		t.refuse(peer, rpc, err)
 		return false
@@ -270,7 +291,7 @@ func (t *transport) to(id raft.ServerID) (*peerTransport, error) {
 	if time.Since(t.begin) < time.Duration(t.quiet.Load()) {
 		return nil, errSilent
 	}
-	p := t.peers[string(id)]
+	p := t.peer(string(id))
 	if p == nil {
 		return nil, fmt.Errorf("no member %q", id)
 	}
@@ -295,7 +316,12 @@ func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, a
 	if err != nil {
 		return err
 	}
-	return t.believe(p.AppendEntries(id, target, args, resp), &resp.Term)
+	args.Entries = alone(args.Entries) // the library goes on with what was sent
+	err = t.believe(p.AppendEntries(id, target, args, resp), &resp.Term)
+	if err == nil && resp.Success && args.PrevLogEntry > 0 { // no heartbeat
+		t.reached.note(string(id), args.PrevLogEntry+uint64(len(args.Entries)))
+	}
+	return err
 }
 
 // RequestVote implements raft.Transport.
@@ -365,6 +391,8 @@ func (t *transport) Close() error {
 	var errs []error
 	t.close.Do(func() {
 		close(t.quit)
+		t.mu.Lock()
+		defer t.mu.Unlock()
 		for _, p := range t.peers {
 			errs = append(errs, p.Close()) // and its stream
 		}

@@ -33,9 +33,10 @@ func unlikely(format string, args ...any) error {
 
 // vet checks a message of a peer.
 type vet struct {
-	configuration []byte                               // what every member bootstraps with, encoded
-	term          func() uint64                        // this member's
-	block         func(term uint64, data []byte) error // Validate, of an entry's data
+	founders []byte                               // what every founder bootstraps with, encoded
+	known    func() [][]string                    // the members of the sets that this member has executed
+	term     func() uint64                        // this member's
+	block    func(term uint64, data []byte) error // Validate, of an entry's data
 }
 
 func (v vet) message(cmd any) error {
@@ -85,9 +86,12 @@ func (v vet) entries(a *raft.AppendEntriesRequest) error {
 				return unlikely("an entry of type %d with data", e.Type)
 			}
 		case raft.LogConfiguration:
-			// Members change by governance, never by the library.
-			if e.Index != 1 || !bytes.Equal(e.Data, v.configuration) {
+			// Members change by governance, and the library follows.
+			if e.Index == 1 && !bytes.Equal(e.Data, v.founders) {
 				return unlikely("another configuration, at index %d", e.Index)
+			}
+			if err := fits(e.Data, v.known()); e.Index > 1 && err != nil {
+				return fmt.Errorf("entry %d: %w", e.Index, err)
 			}
 		default:
 			return unlikely("an entry of type %d", e.Type)
@@ -102,8 +106,8 @@ func (v vet) snapshot(in *raft.InstallSnapshotRequest) error {
 		return unlikely("a snapshot of version %d", in.SnapshotVersion)
 	case in.Size < 0 || in.Size > maxSnapshot:
 		return unlikely("a snapshot of %d bytes", in.Size)
-	case !bytes.Equal(in.Configuration, v.configuration) || in.ConfigurationIndex > in.LastLogIndex:
-		return unlikely("a snapshot with another configuration")
+	case in.ConfigurationIndex > in.LastLogIndex:
+		return unlikely("a snapshot with a configuration from beyond it")
 	case in.LastLogIndex > maxIndex:
 		return unlikely("a snapshot of index %d", in.LastLogIndex)
 	case in.LastLogTerm > in.Term:

@@ -70,7 +70,6 @@ func TestRaftHostile(t *testing.T) {
 	}{
 		"a configuration of noise":         {raft.AppendEntriesRequest{Term: 2, Entries: []*raft.Log{{Index: 1, Term: 1, Type: raft.LogConfiguration, Data: []byte("noise")}}}, never},
 		"another configuration":            {raft.AppendEntriesRequest{Term: 2, PrevLogEntry: 1, PrevLogTerm: 1, Entries: []*raft.Log{{Index: 2, Term: 2, Type: raft.LogConfiguration, Data: other}}}, never},
-		"the configuration again":          {raft.AppendEntriesRequest{Term: 2, PrevLogEntry: 1, PrevLogTerm: 1, Entries: []*raft.Log{{Index: 2, Term: 2, Type: raft.LogConfiguration, Data: same}}}, never},
 		"no entry":                         {raft.AppendEntriesRequest{Term: 2, PrevLogEntry: 1, PrevLogTerm: 1, Entries: []*raft.Log{nil}}, never},
 		"a gap":                            {raft.AppendEntriesRequest{Term: 2, PrevLogEntry: 1, PrevLogTerm: 1, Entries: []*raft.Log{{Index: 3, Term: 2, Type: raft.LogNoop}}, LeaderCommitIndex: 3}, never},
 		"an entry of a later term":         {raft.AppendEntriesRequest{Term: 2, PrevLogEntry: 1, PrevLogTerm: 1, Entries: []*raft.Log{{Index: 2, Term: 3, Type: raft.LogNoop}}}, never},

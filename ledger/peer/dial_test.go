@@ -105,7 +105,7 @@ func TestNew(t *testing.T) {
 		"other purpose":  {func(x *peer.Config) { x.Key = c.Key("ca-a/block") }, false},
 		"stranger's":     {func(x *peer.Config) { x.Key = p256 }, false},
 		"shared key":     {func(x *peer.Config) { x.Members = with(c.Key("ca-b/tls")) }, false},
-		"no member":      {func(c *peer.Config) { c.Self = "ca-x" }, false},
+		"no member yet":  {func(c *peer.Config) { c.Self = "ca-x" }, true},
 		"no clock":       {func(c *peer.Config) { c.Now = nil }, false},
 		"no log":         {func(c *peer.Config) { c.Log = nil }, false},
 		"no key":         {func(c *peer.Config) { c.Key = nil }, false},

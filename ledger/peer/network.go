@@ -39,9 +39,10 @@ const (
 
 // Config of a Network.
 type Config struct {
-	Members   *ledger.MemberSet // required; another member set needs another Network
-	Self      string            // this member's name
+	Members   *ledger.MemberSet // required; Follow takes the sets that come after it
+	Self      string            // this member's name; it need not be a member yet
 	Key       crypto.Signer     // this member's TLS key: ECDSA P-256 or P-384, or Ed25519; safe for concurrent use
+	More      []crypto.Signer   // TLS keys that it has besides: the one before, and the one that a coming member set has
 	Addresses map[string]string // member name -> host:port where it listens for peers; Self may be missing
 	Now       func() time.Time  // required
 	Log       *slog.Logger      // required
@@ -50,10 +51,8 @@ type Config struct {
 // Network is this member among the others. Safe for concurrent use.
 type Network struct {
 	self      string
-	keys      map[string]string // member name -> SPKI of its TLS key
-	names     map[string]string // and back
 	addresses map[string]string
-	cert      tls.Certificate
+	certs     map[string]tls.Certificate // of this member's own keys, by SPKI
 	now       func() time.Time
 	log       *slog.Logger
 	patience  time.Duration
@@ -64,6 +63,9 @@ type Network struct {
 	stop context.CancelFunc
 
 	mu       sync.Mutex
+	keys     map[string]string // member name -> SPKI of its TLS key in the newest set
+	names    map[string]string // and back; also keys of the set before that, of members whose key is another now or who left
+	cert     tls.Certificate
 	open     map[io.Closer]string // everything Close must close; the member's name for what was accepted from it
 	streams  map[string]*streams
 	second   int64 // of the newest refusal
@@ -76,33 +78,65 @@ func New(cfg Config) (*Network, error) {
 	if cfg.Members == nil || cfg.Key == nil || cfg.Now == nil || cfg.Log == nil {
 		return nil, errors.New("peer: members, key, clock and log are required")
 	}
-	n := &Network{self: cfg.Self, keys: map[string]string{}, names: map[string]string{}, addresses: maps.Clone(cfg.Addresses),
+	n := &Network{self: cfg.Self, certs: map[string]tls.Certificate{}, addresses: maps.Clone(cfg.Addresses),
 		now: cfg.Now, log: cfg.Log, patience: patience, slots: make(chan struct{}, maxHandshakes),
 		open: map[io.Closer]string{}, streams: map[string]*streams{}}
+	for name, addr := range n.addresses {
+		if _, _, err := net.SplitHostPort(addr); err != nil {
+			return nil, fmt.Errorf("peer: address of %q: %w", name, err)
+		}
+	}
 	for _, m := range cfg.Members.Members {
-		key := string(m.Keys[ledger.KeyTLS])
-		if other, twice := n.names[key]; twice || key == "" {
-			return nil, fmt.Errorf("peer: TLS key of %q is missing or that of %q", m.Name, other)
-		}
-		n.keys[m.Name], n.names[key] = key, m.Name
-		addr, ok := n.addresses[m.Name]
-		if _, _, err := net.SplitHostPort(addr); ok && err != nil {
-			return nil, fmt.Errorf("peer: address of %q: %w", m.Name, err)
-		}
-		if !ok && m.Name != cfg.Self {
+		if _, ok := n.addresses[m.Name]; !ok && m.Name != cfg.Self {
 			n.log.Warn("no address of a member: it can dial us, we cannot dial it", "member", m.Name)
 		}
 	}
-	if n.keys[cfg.Self] == "" {
-		return nil, fmt.Errorf("peer: %q is no member", cfg.Self)
+	for _, key := range append([]crypto.Signer{cfg.Key}, cfg.More...) {
+		cert, spki, err := selfSigned(key, cfg.Now())
+		if err != nil {
+			return nil, fmt.Errorf("peer: TLS key of %q: %w", cfg.Self, err)
+		}
+		if n.certs[spki] = cert; len(n.cert.Certificate) == 0 {
+			n.cert = cert
+		}
 	}
-	var err error
-	if n.cert, err = selfSigned(cfg.Key, n.keys[cfg.Self], cfg.Now()); err != nil {
-		return nil, fmt.Errorf("peer: TLS key of %q: %w", cfg.Self, err)
+	if err := n.Follow(cfg.Members, nil); err != nil {
+		return nil, err
 	}
 	n.ctx, n.stop = context.WithCancel(context.Background())
 	n.client = n.transport()
 	return n, nil
+}
+
+// Follow takes the member set in force, and the one before it, nil when there is none. A member is reached by its key in force; who shows a key that
+// only the set before has is still answered, on Exchange, so that whoever has not heard of the change can.
+func (n *Network) Follow(set, before *ledger.MemberSet) error {
+	keys, names := map[string]string{}, map[string]string{}
+	for _, m := range set.Members {
+		key := string(m.Keys[ledger.KeyTLS])
+		if other, twice := names[key]; twice || key == "" {
+			return fmt.Errorf("peer: TLS key of %q is missing or that of %q", m.Name, other)
+		}
+		keys[m.Name], names[key] = key, m.Name
+	}
+	if before != nil {
+		for _, m := range before.Members {
+			if key := string(m.Keys[ledger.KeyTLS]); names[key] == "" {
+				names[key] = m.Name
+			}
+		}
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	cert, has := n.certs[keys[n.self]]
+	if !has && keys[n.self] != "" {
+		return fmt.Errorf("peer: TLS key of %q: it is not the one in the member set", n.self)
+	}
+	if has {
+		n.cert = cert
+	}
+	n.keys, n.names = keys, names
+	return nil
 }
 
 // Dial connects to a member and checks that the key that answers is that member's. TLS 1.3 ends the handshake of the
@@ -122,7 +156,9 @@ func (n *Network) Dial(ctx context.Context, protocol, member string) (*Conn, err
 }
 
 func (n *Network) dial(ctx context.Context, protocol, member string) (*Conn, error) {
+	n.mu.Lock()
 	key, addr := n.keys[member], n.addresses[member]
+	n.mu.Unlock()
 	switch {
 	case key == "":
 		return nil, errors.New("no such member")

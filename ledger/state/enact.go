@@ -28,7 +28,7 @@ func quorum(m *ledger.MemberSet) uint64   { return m.Quorum }
 func majority(m *ledger.MemberSet) uint64 { return uint64(len(m.Members))/2 + 1 }
 
 // kindOf says how an operation is decided as of now; false when it is not one that members vote on.
-func (r *registry) kindOf(args any) (kind, bool) {
+func (r *registry) kindOf(args any, m *ledger.MemberSet) (kind, bool) {
 	switch a := args.(type) {
 	case *ledger.Organisation:
 		// Who only looks on is given nothing that anybody relies on.
@@ -55,6 +55,8 @@ func (r *registry) kindOf(args any) (kind, bool) {
 		return kind{quorum, widens}, true
 	case *ledger.CutOff:
 		return kind{quorum, narrows}, true
+	case *ledger.MemberSetChange:
+		return kind{quorum, effectOf(a, m)}, true
 	}
 	return kind{}, false
 }
@@ -73,7 +75,7 @@ func (r *registry) ballotOf(p *ledger.Propose, m *ledger.MemberSet) (ballot, *re
 		if err != nil {
 			return b, reasonOf(err)
 		}
-		k, ok := r.kindOf(args)
+		k, ok := r.kindOf(args, m)
 		if !ok {
 			return b, reason.New(reason.NotProposable, "%T", args)
 		}
@@ -93,7 +95,7 @@ func reasonOf(err error) *reason.Error {
 
 // enact carries out the operations of a proposal in order, all or none, and says why it could not. The error is the store's.
 func (f *folder) enact(p *ledger.ProposalRecord, by grant) (*reason.Error, error) {
-	e := &enactment{folder: f.fork(len(p.Bodies)), seed: ledger.ProposalSeed(p.Nonce, p.Member), by: by}
+	e := &enactment{folder: f.fork(len(p.Bodies)), seed: ledger.ProposalSeed(p.Nonce, p.Member), by: by, rec: p}
 	e.own()
 	for i, raw := range p.Bodies {
 		if no, err := e.operation(uint16(i), raw); no != nil || err != nil {
@@ -109,6 +111,7 @@ type enactment struct {
 	*folder
 	seed ledger.Hash
 	by   grant
+	rec  *ledger.ProposalRecord // without a state: only tried, before anybody voted
 }
 
 // operation checks one operation as of now, and writes what it does.
@@ -154,6 +157,8 @@ func (e *enactment) operation(position uint16, raw []byte) (*reason.Error, error
 			return no, nil
 		}
 		e.setRule(a, e.by)
+	case *ledger.MemberSetChange:
+		return e.changeMembers(a)
 	default:
 		return reason.New(reason.NotProposable, "%T", args), nil
 	}

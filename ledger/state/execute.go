@@ -107,7 +107,7 @@ func (j *judge) finish(b *ledger.Block) (*Executed, error) {
 		return nil, err
 	}
 	epoch := &ledger.Epoch{Header: b.Signed, First: j.fold.first, StatusRoot: status, Rules: st.channel.Rules,
-		MemberSet: ledger.Sum(st.channel.MemberSet), Leafless: j.leafless}
+		MemberSet: ledger.Sum(st.announced()), Leafless: j.leafless}
 	if epoch.Leafless == nil {
 		epoch.Leafless = []ledger.Leafless{}
 	}
@@ -321,6 +321,9 @@ const maxSelfSigned = 16
 // whose SPKI one of the operations carries. Nil: not authenticated.
 func (s *State) signerKey(tx *ledger.Parsed, id ledger.Hash) ([]byte, error) {
 	if k := s.registry.signer(id); k != nil {
+		if _, in := s.registry.newestSet().governance[id]; k.Role == ledger.KeyRoleGovernance && !in {
+			return nil, nil // of a member that left, or has another key now
+		}
 		return k.SPKI, nil
 	}
 	// A few operations only: a key that nobody registered must not have a thousand bodies read, or logged, before

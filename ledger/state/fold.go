@@ -337,6 +337,7 @@ func (f *folder) epoch(e *ledger.Epoch, raw []byte) error {
 	at := f.st.Size()
 	f.append(raw)
 	f.st.writeCounts()
+	f.beginMembers()
 	c := &f.st.channel
 	c.Log, c.Height, c.Header, c.View, c.Time, c.Size = f.head.Log, f.head.Height, f.headHash, f.head.View, f.head.Time, f.st.Size()
 	f.st.put(ledger.RecordHeight, Uint64Key(f.head.Height),

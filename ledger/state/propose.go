@@ -90,6 +90,9 @@ func (j *judge) vote(tx *ledger.Parsed, v *ledger.Vote, at uint64, e *ledger.Eff
 	if p.Digest != v.Digest {
 		return refuse(reason.New(reason.ProposalDiffers, "")), nil
 	}
+	if no := signedVote(p, v, tx.Tx.Signers, m); no != nil {
+		return refuse(no), nil
+	}
 	if !slices.ContainsFunc(by, func(n uint64) bool { return choiceOf(p, n) != v.Choice }) {
 		return refuse(reason.New(reason.VoteUnchanged, "")), nil
 	}
@@ -218,6 +221,7 @@ func (r *registry) count(p *ledger.ProposalRecord, v *ledger.Vote, by []uint64, 
 		rec.Votes = append(rec.Votes, ledger.MemberVote{Member: n, Choice: v.Choice, Leaf: at})
 	}
 	slices.SortFunc(rec.Votes, func(a, b ledger.MemberVote) int { return cmp.Compare(a.Member, b.Member) })
+	signVotes(&rec, v, by, m)
 	need, no := r.ballotOf(&rec.Propose, m)
 	if no != nil { // it was one that can be voted on when it was made
 		return counted{rec: rec}
@@ -233,7 +237,7 @@ func (r *registry) count(p *ledger.ProposalRecord, v *ledger.Vote, by []uint64, 
 		}
 	}
 	switch {
-	case approved >= need.threshold:
+	case approved >= need.threshold && signedEnough(&rec, m):
 		return counted{rec, ledger.Approved, need.widens && rec.Hold < hold}
 	case uint64(len(m.Members))-rejected < need.threshold:
 		return counted{rec: rec, decision: ledger.Rejected}

@@ -184,7 +184,7 @@ func (r *reader) end(e *ledger.Epoch) error {
 		return bad("another status root")
 	case e.First != r.first:
 		return bad("another first leaf")
-	case e.Rules != r.st.channel.Rules || e.MemberSet != ledger.Sum(r.st.channel.MemberSet):
+	case e.Rules != r.st.channel.Rules || e.MemberSet != ledger.Sum(r.st.announced()):
 		return bad("another rule version or member set")
 	case len(r.st.channel.MemberSet) == 0:
 		return bad("nobody founded the channel")

@@ -47,17 +47,14 @@ func (f *folder) register(l *ledger.OpLeaf, args any, at uint64) error {
 }
 
 func (f *folder) found(c *ledger.Consortium, at uint64) error {
-	m, err := ledger.ParseMemberSet(c.MemberSet)
+	m, err := newMemberSet(ledger.MemberSetRecord{Document: c.MemberSet, Signatures: []ledger.MemberSignature{}, Leaf: at})
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrBadLeaves, err)
 	}
 	ch := &f.st.channel
 	ch.Consortium, ch.Name, ch.Rules, ch.MemberSet = c.Name, c.Channel, c.RuleVersion, c.MemberSet
 	f.st.registry.enrol(m)
-	for _, x := range m.Members {
-		f.addKey(&ledger.RegisteredKey{Role: ledger.KeyRoleGovernance, Owner: x.Org, SPKI: x.Keys[ledger.KeyGovernance],
-			Member: x.Number, Leaf: at})
-	}
+	f.addGovernance(m)
 	return nil
 }
 
@@ -102,12 +99,10 @@ func Load(store Loader, frontier tlog.Frontier) (*State, error) {
 	if s.channel.Size != frontier.Size() {
 		return nil, fmt.Errorf("loading the state: records of %d leaves, tiles of %d", s.channel.Size, frontier.Size())
 	}
-	members, err := s.Members()
-	if err != nil {
-		return nil, fmt.Errorf("loading the state: the member set: %w", err)
+	if err := s.loadMemberSets(store); err != nil {
+		return nil, fmt.Errorf("loading the state: the member sets: %w", err)
 	}
-	s.registry.enrol(members)
-	err = firstError(
+	err := firstError(
 		load(store, ledger.RecordOrg, len(ledger.OrgID{}), func(k []byte, v *ledger.OrgRecord) { s.registry.orgs[ledger.OrgID(k)] = v }),
 		load(store, ledger.RecordNamespace, len(ledger.OrgID{}), func(k []byte, v *ledger.NamespaceRecord) { s.registry.add(ledger.OrgID(k), v) }),
 		load(store, ledger.RecordRegistry, len(ledger.Hash{}), func(k []byte, v *ledger.RegisteredKey) { s.registry.keys[ledger.Hash(k)] = v }),

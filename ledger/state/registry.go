@@ -19,31 +19,55 @@ type registry struct {
 	keys       map[ledger.Hash]*ledger.RegisteredKey
 	proposals  map[uint64]*ledger.ProposalRecord // by leaf: those that are open or waiting
 	delegated  map[ledger.OrgID][]ledger.OrgID   // by namespace: those in force that are delegated from it
-	members    map[ledger.Hash]bool              // ids of all six keys of every member; replaced, never changed
+	sets       []*memberSet                      // those that were in force, oldest first; replaced, never changed
+	next       *memberSet                        // in force from the next height on, while a block that changes the set is judged
+	past       *ledger.MemberHistory             // of sets
 	book       ruleBook                          // members' own rules
+}
+
+// memberSet is a member set as it came into force.
+type memberSet struct {
+	*ledger.MemberSet
+	ledger.MemberSetRecord
+	governance map[ledger.Hash]uint64 // by id of its governance key: the member's number
+}
+
+func newMemberSet(r ledger.MemberSetRecord) (*memberSet, error) {
+	m, err := ledger.ParseMemberSet(r.Document)
+	if err != nil {
+		return nil, err
+	}
+	s := &memberSet{MemberSet: m, MemberSetRecord: r, governance: map[ledger.Hash]uint64{}}
+	for _, x := range m.Members {
+		s.governance[ledger.Sum(x.Keys[ledger.KeyGovernance])] = x.Number
+	}
+	return s, nil
 }
 
 func newRegistry() *registry {
 	return &registry{map[ledger.OrgID]*ledger.OrgRecord{}, map[ledger.OrgID]*ledger.NamespaceRecord{},
-		map[ledger.Hash]*ledger.RegisteredKey{}, map[uint64]*ledger.ProposalRecord{}, map[ledger.OrgID][]ledger.OrgID{}, map[ledger.Hash]bool{}, ruleBook{}}
+		map[ledger.Hash]*ledger.RegisteredKey{}, map[uint64]*ledger.ProposalRecord{}, map[ledger.OrgID][]ledger.OrgID{}, nil, nil, ledger.NewMemberHistory(), ruleBook{}}
 }
 
 func (r *registry) clone() *registry {
-	return &registry{maps.Clone(r.orgs), maps.Clone(r.namespaces), maps.Clone(r.keys), maps.Clone(r.proposals), maps.Clone(r.delegated), r.members, r.book.clone()}
+	return &registry{maps.Clone(r.orgs), maps.Clone(r.namespaces), maps.Clone(r.keys), maps.Clone(r.proposals), maps.Clone(r.delegated), r.sets, r.next, r.past, r.book.clone()}
 }
 
-// enrol notes the members' keys.
-func (r *registry) enrol(m *ledger.MemberSet) {
-	r.members = map[ledger.Hash]bool{}
-	for _, x := range m.Members {
-		for _, spki := range x.Keys {
-			r.members[ledger.Sum(spki)] = true
-		}
+// enrol puts a set in force after those that are there.
+func (r *registry) enrol(m *memberSet) {
+	r.sets = append(slices.Clip(r.sets), m)
+	var all []*ledger.MemberSet
+	for _, s := range r.sets {
+		all = append(all, s.MemberSet)
 	}
+	r.past = ledger.NewMemberHistory(all...)
 }
+
+// newestSet is the member set in force.
+func (r *registry) newestSet() *memberSet { return r.sets[len(r.sets)-1] }
 
 // owned reports whether a key has a purpose in the consortium already: one key, one purpose.
-func (r *registry) owned(id ledger.Hash) bool { return r.keys[id] != nil || r.members[id] }
+func (r *registry) owned(id ledger.Hash) bool { return r.keys[id] != nil || r.past.Has(id) }
 
 // signer finds a key that may sign transactions.
 func (r *registry) signer(id ledger.Hash) *ledger.RegisteredKey {
@@ -63,15 +87,14 @@ func (r *registry) admins(org ledger.OrgID, signers []ledger.Hash) (n uint64) {
 	return n
 }
 
-// governors counts the distinct members whose governance keys signed.
-func (r *registry) governors(signers []ledger.Hash) uint64 {
-	seen := map[uint64]bool{}
+// governors counts the members in force whose governance keys signed. A member has one such key, and signers are distinct.
+func (r *registry) governors(signers []ledger.Hash) (n uint64) {
 	for _, id := range signers {
-		if k := r.keys[id]; k != nil && k.Role == ledger.KeyRoleGovernance {
-			seen[k.Member] = true
+		if _, ok := r.newestSet().governance[id]; ok {
+			n++
 		}
 	}
-	return uint64(len(seen))
+	return n
 }
 
 // maxNamespaces is the most namespaces that one publication may draw its names from.

@@ -9,7 +9,9 @@ package state
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/quorate-pki/quorate/ledger"
 	"github.com/quorate-pki/quorate/ledger/tlog"
@@ -66,9 +68,36 @@ func (s *State) Root() ledger.Hash { return s.frontier.Root() }
 // Chunks is the tree over the status chunks as of the last epoch.
 func (s *State) Chunks() *tlog.ChunkTree { return s.chunks }
 
-// Members is the member set in force.
+// Members is the member set in force from the next height on. Nobody changes it.
 func (s *State) Members() (*ledger.MemberSet, error) {
-	return ledger.ParseMemberSet(s.channel.MemberSet)
+	if len(s.registry.sets) == 0 {
+		return nil, errors.New("nobody founded the channel")
+	}
+	return s.registry.newestSet().MemberSet, nil
+}
+
+// Electors is the member set whose quorum makes this state final: the one in force at its height. After a change of the set it is the
+// one before Members, until the next block.
+func (s *State) Electors() (*ledger.MemberSet, error) { return s.MembersAt(s.channel.Height) }
+
+// MembersAt is the member set in force at a height, up to the next one.
+func (s *State) MembersAt(height uint64) (*ledger.MemberSet, error) {
+	for _, m := range slices.Backward(s.registry.sets) {
+		if m.From <= height {
+			return m.MemberSet, nil
+		}
+	}
+	return nil, errors.New("nobody founded the channel")
+}
+
+// MemberLinks are the documents from a number on, and what makes each follow the one before.
+func (s *State) MemberLinks(from uint64) (out []ledger.MemberSetLink) {
+	for _, m := range s.registry.sets {
+		if m.Number >= from {
+			out = append(out, m.Link())
+		}
+	}
+	return out
 }
 
 // Key is the store key of a record.

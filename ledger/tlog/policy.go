@@ -28,6 +28,10 @@ type Policy struct {
 	Logs      []PolicyLog
 	Witnesses []PolicyWitness
 	Quorum    int // how many of the witnesses must cosign
+
+	// What our own comment lines say (policyterms.go); other readers of the file do not see it.
+	Set     *PolicySet // the member set that the file is of; nil: it does not say, and no newer one can be reached from it
+	Expires int64      // seconds since 1970 after which it is not to be trusted; 0: never
 }
 
 // PolicyLog is a log line.
@@ -48,6 +52,13 @@ func (p *Policy) N() int { return len(p.Witnesses) }
 
 // F is the number of members that may be dishonest or silent: n - q.
 func (p *Policy) F() int { return len(p.Witnesses) - p.Quorum }
+
+// Same reports whether two policies trust the same keys, by the same quorum; URLs and terms apart.
+func (p *Policy) Same(o *Policy) bool {
+	logs := func(a, b PolicyLog) bool { return a.Key.String() == b.Key.String() }
+	witnesses := func(a, b PolicyWitness) bool { return a.Name == b.Name && a.Key.String() == b.Key.String() }
+	return p.Origin == o.Origin && p.Quorum == o.Quorum && slices.EqualFunc(p.Logs, o.Logs, logs) && slices.EqualFunc(p.Witnesses, o.Witnesses, witnesses)
+}
 
 // Check refuses a policy that ParsePolicy would not give, with reason.PolicyBreaksQuorum if the quorum is not more than
 // two thirds (3q > 2n) and with reason.BadPolicy otherwise. Verify does it by itself.
@@ -165,6 +176,7 @@ func checkToken(s string) error {
 func (p *Policy) Format() []byte {
 	var b strings.Builder
 	line := func(words ...string) { b.WriteString(strings.TrimRight(strings.Join(words, " "), " ") + "\n") }
+	p.formatTerms(line)
 	for _, l := range p.Logs {
 		line("log", l.Key.String(), l.URL)
 	}

@@ -13,8 +13,8 @@ import (
 const MaxPolicy = 64 << 10
 
 // ParsePolicy parses a policy file (c2sp.org/tlog-policy) of the restricted form: log lines of one origin, and as quorum
-// either the only witness or one group of all witnesses. Blank lines, comment lines, spaces and tabs are free; a '#'
-// that does not begin a line is refused, because parsers disagree on it. A refusal is reason.BadPolicy or
+// either the only witness or one group of all witnesses. Blank lines, comment lines, spaces and tabs are free, but for comment lines that
+// begin with "# quorate:", which are terms (policyterms.go); a '#' that does not begin a line is refused, because parsers disagree on it. A refusal is reason.BadPolicy or
 // reason.PolicyBreaksQuorum.
 func ParsePolicy(data []byte) (*Policy, error) {
 	p, err := parsePolicy(data)
@@ -43,7 +43,13 @@ func parsePolicy(data []byte) (*Policy, error) {
 	for line := range strings.Lines(text) {
 		number++
 		words := strings.FieldsFunc(line, func(r rune) bool { return r == ' ' || r == '\t' || r == '\n' })
-		if len(words) == 0 || strings.HasPrefix(words[0], "#") {
+		if len(words) == 0 {
+			continue
+		}
+		if strings.HasPrefix(words[0], "#") {
+			if err := parser.policy.comment(line, words); err != nil {
+				return nil, fmt.Errorf("line %d: %w", number, err)
+			}
 			continue
 		}
 		if err := parser.line(words); err != nil {

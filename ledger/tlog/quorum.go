@@ -63,12 +63,12 @@ type NoteVerifier interface {
 	Verify(note []byte) (*Verified, error)
 }
 
-// Remember returns a verifier that gives the same answers and checks the signatures of a note once for as long as the
+// Remember returns a verifier that gives the same answers as v and checks the signatures of a note once for as long as the
 // same bytes come again: for many proofs under one checkpoint. Not safe for concurrent use.
-func (p *Policy) Remember() NoteVerifier { return &rememberer{policy: p} }
+func Remember(v NoteVerifier) NoteVerifier { return &rememberer{policy: v} }
 
 type rememberer struct {
-	policy *Policy
+	policy NoteVerifier
 	note   []byte
 	last   *Verified
 }

@@ -18,7 +18,7 @@ func TestRemember(t *testing.T) {
 		sigs = append(sigs, tlog.Cosign(cp, c.Set.CosignerName(m), uint64(100+i), c.Key(m+"/cosigning")))
 	}
 	note := tlog.FormatNote(cp, sigs)
-	trust := p.Remember()
+	trust := tlog.Remember(p)
 	for range 2 {
 		got, err := trust.Verify(note)
 		if err != nil || got.Time != 101 || got.Size != 7 {

@@ -104,3 +104,8 @@ func validName(name string) bool {
 		return r < 0x20 || r == '+' || unicode.IsSpace(r)
 	})
 }
+
+// Equal reports whether two keys are the same, under the same name.
+func (v VKey) Equal(o VKey) bool {
+	return v.Name == o.Name && v.Type == o.Type && v.Public.Equal(o.Public)
+}
