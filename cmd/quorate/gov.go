@@ -140,20 +140,27 @@ func (g *governed) propose(body []byte, key ledger.Signer) error {
 
 // operate submits one operation and tells a refusal.
 func (g *governed) operate(body []byte, key ledger.Signer) (ledger.Verdict, error) {
-	res, err := g.client.Operate(g.cmd.Context(), [][]byte{body}, ledger.EachAlone, time.Now(), key)
+	return operate(g.cmd, g.client, body, key)
+}
+
+func (g *governed) refused(code reason.Code) error { return refused(g.cmd, code) }
+
+// operate submits one operation and tells a refusal.
+func operate(cmd *cobra.Command, c *client.Client, body []byte, keys ...ledger.Signer) (ledger.Verdict, error) {
+	res, err := c.Operate(cmd.Context(), [][]byte{body}, ledger.EachAlone, time.Now(), keys...)
 	if err != nil {
 		return ledger.Verdict{}, err
 	}
 	v := res.Verdicts[0]
 	if !v.Code.OK() {
-		return v, g.refused(v.Code)
+		return v, refused(cmd, v.Code)
 	}
 	return v, nil
 }
 
-func (g *governed) refused(code reason.Code) error {
+func refused(cmd *cobra.Command, code reason.Code) error {
 	row := reason.Of(code)
-	fmt.Fprintf(g.cmd.OutOrStdout(), "refused  %s (%d): %s\n", row.Slug, code, row.Sentence)
+	fmt.Fprintf(cmd.OutOrStdout(), "refused  %s (%d): %s\n", row.Slug, code, row.Sentence)
 	return verdict{exitNo}
 }
 

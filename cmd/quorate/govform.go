@@ -37,6 +37,10 @@ func (f *former) forms() map[string]func(position uint16, raw []byte) ([]byte, e
 		"rules":          f.rules,
 		"admission-rule": f.rule,
 		"member-set":     f.memberSet,
+
+		"organisation-change": f.organisationChange,
+		"namespace-change":    f.namespaceChange,
+		"cut-off":             f.cutOff,
 	}
 }
 
@@ -115,6 +119,9 @@ func (f *former) namespace(_ uint16, raw []byte) ([]byte, error) {
 		Type    string `json:"type"`
 		Value   string `json:"value"`
 		Control string `json:"control,omitempty"` // how control was checked
+
+		Delegable bool          `json:"delegable,omitempty"`
+		Evidence  *evidenceForm `json:"evidence,omitempty"`
 	}
 	if err := strictJSON(raw, &form); err != nil {
 		return nil, usage{err}
@@ -130,7 +137,12 @@ func (f *former) namespace(_ uint16, raw []byte) ([]byte, error) {
 	if kind == ledger.NamespacePLMN {
 		form.Value = paddedPLMN(form.Value)
 	}
-	return ledger.EncodeBody(ledger.OpNamespace, ledger.Namespace{Owner: owner, Type: kind, Value: form.Value, Control: form.Control}), nil
+	evidence, err := f.evidence(form.Evidence)
+	if err != nil {
+		return nil, err
+	}
+	return ledger.EncodeBody(ledger.OpNamespace, ledger.Namespace{Owner: owner, Type: kind, Value: form.Value, Control: form.Control,
+		Delegable: form.Delegable, Evidence: evidence}), nil
 }
 
 // owner finds an organisation: by id, among those the proposal makes, or on the log, proved.

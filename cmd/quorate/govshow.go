@@ -113,7 +113,11 @@ func describeOperation(o api.Operation) string {
 			strings.Join(x.Roles, ", "), x.AdminsNeeded, len(x.Admins), profileNames(x.Profiles), x.QuotaDay, x.QuotaTotal)
 	case o.Namespace != nil:
 		x := o.Namespace
-		return fmt.Sprintf("namespace %s %s of organisation %s, control: %s", x.Type, printable(x.Value), x.Owner, printable(x.Control))
+		more := ""
+		if x.Delegable {
+			more = "; its owner may delegate parts of it"
+		}
+		return fmt.Sprintf("namespace %s %s of organisation %s, control: %s%s", x.Type, printable(x.Value), x.Owner, printable(x.Control), more)
 	case o.Rule != nil:
 		return describeRule(o.Rule)
 	case o.Rules != nil:
@@ -125,6 +129,9 @@ func describeOperation(o api.Operation) string {
 			names = append(names, m.Name)
 		}
 		return fmt.Sprintf("member set %d, fingerprint %s: %d of %s", x.Number, x.Hash, x.Quorum, strings.Join(names, ", "))
+	}
+	if line, ok := describeRegistryChange(o.Registered); ok {
+		return line
 	}
 	return "unknown to this build: " + hex.EncodeToString(o.Body)
 }
@@ -206,7 +213,7 @@ func (d *differ) overlaps(p *api.Proposal) error {
 			return fmt.Errorf("a namespace's record: %w", err)
 		}
 		clash := func(o api.Operation) bool {
-			return o.Namespace != nil && o.Namespace.Type == ledger.NamespaceTypeName(n.Type) && state.Overlap(n.Type, o.Namespace.Value, n.Value)
+			return o.Namespace != nil && n.Ended == 0 && o.Namespace.Type == ledger.NamespaceTypeName(n.Type) && state.Overlap(n.Type, o.Namespace.Value, n.Value)
 		}
 		if i := slices.IndexFunc(p.Operations, clash); i >= 0 {
 			fmt.Fprintf(d.out, "! namespace %s %s overlaps %s of %s\n", p.Operations[i].Namespace.Type, printable(p.Operations[i].Namespace.Value), n.Value, owners[n.Owner])

@@ -131,7 +131,7 @@ unknown, stale); 4 no node answered.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newUp(), newNode(), newInit(), newJoin(), newDevice(), newSubmit(), newVerify(), newStatus(), newSnapshot(), newExplain(), newFollow(), newRule(), newGov(), newKey(), newFsck(), newDemo(), newBench(), newPolicy(), newMember())
+	root.AddCommand(newUp(), newNode(), newInit(), newJoin(), newDevice(), newSubmit(), newVerify(), newStatus(), newSnapshot(), newExplain(), newFollow(), newRule(), newGov(), newOrg(), newNamespace(), newLine(), newKey(), newFsck(), newDemo(), newBench(), newPolicy(), newMember())
 	root.AddCommand(newChanges()...)
 	return root
 }

@@ -31,6 +31,7 @@ type submission struct {
 func newSubmit() *cobra.Command {
 	var r remote
 	var signer, prof, outDir string
+	var countersigners []string
 	var dryRun, whole bool
 	cmd := &cobra.Command{
 		Use:   "submit --node URL --policy FILE --signer KEY [--profile small-cell] [--dry-run] [--all-or-nothing] CERT... | - --out DIR",
@@ -55,12 +56,16 @@ One line per certificate: published, already published, or refused with the reas
 			if err != nil {
 				return err
 			}
+			admins, err := readSigners(countersigners)
+			if err != nil {
+				return err
+			}
 			p, ok := profile.ByName(prof)
 			if !ok {
 				return usage{fmt.Errorf("there is no profile %q", prof)}
 			}
 			s := &submission{out: cmd.OutOrStdout(), warn: cmd.ErrOrStderr(), dryRun: dryRun, receipts: receiptBeside,
-				p: &client.Publisher{Client: c, Signer: key, Profile: uint64(p.ID), Whole: whole, Now: time.Now}}
+				p: &client.Publisher{Client: c, Signer: key, Countersigners: admins, Profile: uint64(p.ID), Whole: whole, Now: time.Now}}
 			items := fromFiles(files)
 			if len(files) == 1 && files[0] == "-" {
 				if err := needs(map[string]string{"out": outDir}); err != nil && !dryRun {
@@ -80,6 +85,7 @@ One line per certificate: published, already published, or refused with the reas
 	r.flags(cmd)
 	f := cmd.Flags()
 	f.StringVar(&signer, "signer", "", "line key file")
+	f.StringArrayVar(&countersigners, "countersigner", nil, "admin key file, may be repeated: only for a line key that is cut off")
 	f.StringVar(&prof, "profile", "small-cell", profileHelp())
 	f.StringVar(&outDir, "out", "", "directory for the receipts; required with -")
 	f.BoolVar(&dryRun, "dry-run", false, "say what the verdicts would be; write nothing")

@@ -217,6 +217,11 @@ func (c *Client) granted(ctx context.Context, leaf, decision uint64) ([]api.Regi
 	return out, nil
 }
 
+// Event fetches a leaf, proves it, and says what it says.
+func (c *Client) Event(ctx context.Context, leaf uint64) (api.Event, error) {
+	return elsewhere(c, func() (api.Event, error) { return c.event(ctx, leaf) })
+}
+
 // event fetches a leaf, proves it, and says what it says.
 func (c *Client) event(ctx context.Context, leaf uint64) (api.Event, error) {
 	receipt, err := c.Receipt(ctx, leaf)

@@ -29,11 +29,13 @@ type Outcome struct {
 
 // Publisher cuts certificates into transactions, submits them and checks the receipts.
 type Publisher struct {
-	Client  *Client
-	Signer  ledger.Signer
-	Profile uint64
-	Whole   bool             // all or nothing, per transaction
-	Now     func() time.Time // required; expiry is an hour ahead
+	Client *Client
+	Signer ledger.Signer
+	// Countersigners are admins of the line key's owner, when the line key is cut off; else none.
+	Countersigners []ledger.Signer
+	Profile        uint64
+	Whole          bool             // all or nothing, per transaction
+	Now            func() time.Time // required; expiry is an hour ahead
 }
 
 // perItem is what an item costs in a submission beyond its DER: body framing and digest.
@@ -68,7 +70,7 @@ func (p *Publisher) transaction(channel ledger.Hash, items []Item, purpose ledge
 	for _, it := range items {
 		bodies = append(bodies, ledger.EncodeBody(ledger.OpPublish, ledger.Publish{Profile: p.Profile, Certificate: it.DER}))
 	}
-	return signed(tx, bodies, purpose, p.Signer)
+	return signed(tx, bodies, purpose, append(p.Countersigners[:len(p.Countersigners):len(p.Countersigners)], p.Signer)...)
 }
 
 func signed(tx ledger.Tx, bodies [][]byte, purpose ledger.Purpose, signers ...ledger.Signer) ([]byte, ledger.Hash, error) {
