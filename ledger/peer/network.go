@@ -49,6 +49,9 @@ type Config struct {
 	// Tag tells this channel's connections from those of others that share a Port: the hash of its genesis block. Zero for the
 	// consortium's first channel. Members with different tags do not talk to each other at all.
 	Tag ledger.Hash
+
+	// Port is what Serve takes connections from when it is given no listener: one that several channels share. Default: none.
+	Port *Port
 }
 
 // Network is this member among the others. Safe for concurrent use.
@@ -61,6 +64,7 @@ type Network struct {
 	now       func() time.Time
 	log       *slog.Logger
 	suffix    string // of protocols on the wire
+	port      *Port  // nil: none is shared
 	patience  time.Duration
 	client    *http.Transport
 
@@ -78,7 +82,7 @@ func New(cfg Config) (*Network, error) {
 		return nil, errors.New("peer: members, key, clock and log are required")
 	}
 	n := &Network{self: cfg.Self, keys: map[string]string{}, names: map[string]string{}, addresses: maps.Clone(cfg.Addresses),
-		now: cfg.Now, log: cfg.Log, patience: patience, open: map[io.Closer]string{}, streams: map[string]*streams{}}
+		now: cfg.Now, log: cfg.Log, port: cfg.Port, patience: patience, open: map[io.Closer]string{}, streams: map[string]*streams{}}
 	if cfg.Tag != (ledger.Hash{}) {
 		n.suffix = fmt.Sprintf("/%x", cfg.Tag)
 	}

@@ -25,6 +25,8 @@ type Port struct {
 	ctx  context.Context // ends with Close
 	stop context.CancelFunc
 
+	added chan struct{} // closed with the first network
+
 	mu       sync.Mutex
 	open     map[io.Closer]bool // listeners, and connections whose handshake is not over
 	networks []*Network
@@ -35,7 +37,7 @@ type Port struct {
 
 // NewPort returns a port that nobody listens on yet. Both arguments are required.
 func NewPort(now func() time.Time, log *slog.Logger) *Port {
-	p := &Port{now: now, log: log, patience: patience, slots: make(chan struct{}, maxHandshakes), open: map[io.Closer]bool{}}
+	p := &Port{now: now, log: log, patience: patience, slots: make(chan struct{}, maxHandshakes), added: make(chan struct{}), open: map[io.Closer]bool{}}
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	return p
 }
@@ -49,6 +51,11 @@ func (p *Port) Add(n *Network) error {
 		return errors.New("peer: the port serves this channel already")
 	}
 	p.networks = append(p.networks, n)
+	select {
+	case <-p.added:
+	default:
+		close(p.added)
+	}
 	return nil
 }
 
@@ -69,17 +76,21 @@ func (p *Port) network(offered []string) (*Network, error) {
 		}
 	}
 	if first == nil {
-		return nil, errors.New("nothing is spoken here yet")
+		return nil, errors.New("nothing is spoken here any more")
 	}
 	return first, nil
 }
 
-// Serve accepts connections until Close, and returns nil after it. It owns l.
+// Serve accepts connections from the first Add until Close, and returns nil after it. It owns l.
 func (p *Port) Serve(l net.Listener) error {
 	var wg sync.WaitGroup
 	if !p.track(l) {
 		_ = l.Close()
 		return nil
+	}
+	select {
+	case <-p.added: // who connects before waits, instead of being refused
+	case <-p.ctx.Done():
 	}
 	for {
 		raw, err := l.Accept()

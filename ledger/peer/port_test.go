@@ -37,31 +37,32 @@ func share(t *testing.T, c *ledgertest.Consortium, tag ledger.Hash) *shared {
 	s.addr = l.Addr().String()
 	now := func() time.Time { return ledgertest.Start }
 	s.port = peer.NewPort(now, slog.New(slog.NewTextHandler(s.logged, nil)))
+	cfg := config(c, "ca-a", nil, s.logged)
 	var err error
-	if s.first, err = peer.New(config(c, "ca-a", nil, s.logged)); err != nil {
+	if s.first, err = peer.New(cfg); err != nil {
 		t.Fatal(err)
 	}
-	cfg := config(c, "ca-a", nil, s.logged)
 	cfg.Members, cfg.Tag = subset(c, "other", 2), tag
 	if s.other, err = peer.New(cfg); err != nil {
 		t.Fatal(err)
 	}
-	served := make(chan error, 1)
-	go func() { served <- s.port.Serve(l) }()
-	t.Cleanup(func() {
-		if err := s.port.Close(); err != nil {
-			t.Error(err)
-		}
-		_, _ = s.first.Close(), s.other.Close()
-		if err := <-served; err != nil {
-			t.Errorf("Serve: %v", err)
-		}
-	})
 	for _, n := range []*peer.Network{s.first, s.other} {
 		if err := s.port.Add(n); err != nil {
 			t.Fatal(err)
 		}
 	}
+	served := make(chan error, 1)
+	go func() { served <- s.port.Serve(l) }()
+	t.Cleanup(func() {
+		for _, c := range []io.Closer{s.port, s.first, s.other} {
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := <-served; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	})
 	return s
 }
 
@@ -173,5 +174,48 @@ func TestPortServesHTTP(t *testing.T) {
 	}
 	if err := s.port.Add(again); err == nil {
 		t.Error("one channel twice on one port")
+	}
+}
+
+// TestServeOnASharedPort begins to listen before there is a channel: who connects then is not refused.
+func TestServeOnASharedPort(t *testing.T) {
+	c := ledgertest.Found(22, 4)
+	l, port := listen(t), peer.NewPort(func() time.Time { return ledgertest.Start }, slog.New(slog.DiscardHandler))
+	ended := make(chan error, 2)
+	go func() { ended <- port.Serve(l) }()
+	b, err := peer.New(config(c, "ca-b", map[string]string{"ca-a": l.Addr().String()}, io.Discard))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	dialled := make(chan error, 1)
+	go func() {
+		_, err := b.Dial(t.Context(), peer.Raft, "ca-a")
+		dialled <- err
+	}()
+	cfg := config(c, "ca-a", nil, io.Discard)
+	cfg.Port = port
+	a, err := peer.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := a.Streams(peer.Raft)
+	go func() { ended <- a.Serve(nil) }()
+	if err := <-dialled; err != nil {
+		t.Error(err)
+	}
+	if accepted, err := at.Accept(); err != nil || accepted.(*peer.Conn).Peer() != "ca-b" {
+		t.Errorf("%v, %v", accepted, err)
+	}
+	for _, x := range []io.Closer{a, port} {
+		if err := x.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+	if err := b.Serve(nil); err == nil {
+		t.Error("served on nothing")
 	}
 }

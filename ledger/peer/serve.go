@@ -2,28 +2,34 @@ package peer
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 )
 
-// Serve accepts connections on a port of this network's own until Close, and returns nil after it. It owns l. Networks that
-// share one use a Port.
+// Serve accepts connections until Close, and returns nil after it: on the port that is shared, when there is one and l is nil, or on
+// l, which it owns.
 func (n *Network) Serve(l net.Listener) error {
+	if l == nil {
+		if n.port == nil {
+			return errors.New("peer: neither a port nor a listener")
+		}
+		if err := n.port.Add(n); err != nil {
+			return err
+		}
+		<-n.ctx.Done()
+		return nil
+	}
 	p := NewPort(n.now, n.log)
 	p.patience = n.patience
 	if !n.track(p) {
-		return p.refuse(l)
+		_ = p.Close()
+		return p.Serve(l)
 	}
 	defer n.forget(p)
 	if err := p.Add(n); err != nil {
 		return err
 	}
-	return p.Serve(l)
-}
-
-// refuse is Serve of a port that was closed before.
-func (p *Port) refuse(l net.Listener) error {
-	_ = p.Close()
 	return p.Serve(l)
 }
 
