@@ -91,6 +91,8 @@ type Consortium struct {
 	Channel     string `cbor:"2,keyasint"` // [a-z0-9-]{1,32}
 	RuleVersion uint64 `cbor:"3,keyasint"` // 1..NewestRules
 	MemberSet   []byte `cbor:"4,keyasint"` // member-set document 1
+	// Main is the id of the channel that creates this one; absent in the first channel. Since rule version 3.
+	Main *Hash `cbor:"5,keyasint,omitempty"`
 }
 
 // Roles of an organisation, as bits.
@@ -229,6 +231,8 @@ func ParseBody(raw []byte) (Op, any, error) {
 		args = new(NamespaceChange)
 	case OpCutOff:
 		args = new(CutOff)
+	case OpChannel:
+		args = new(Channel)
 	default:
 		return w.Op, nil, reason.New(reason.UnknownOperation, "%d", w.Op)
 	}
@@ -272,6 +276,8 @@ func checkBody(args any) error {
 			return fmt.Errorf("%v", a.Choice)
 		}
 	case *RuleChange:
+		return a.check()
+	case *Channel:
 		return a.check()
 	}
 	return nil

@@ -37,8 +37,8 @@ var outcomes = []Reason{
 }
 
 // parts are the table, in order of code.
-func parts() [8][]Reason {
-	return [8][]Reason{outcomes, transactions, certificates, authority, governance, rules, verification, edge}
+func parts() [9][]Reason {
+	return [9][]Reason{outcomes, transactions, certificates, authority, governance, rules, channels, verification, edge}
 }
 
 // All returns every row, in order of code. The slice is the caller's own.

@@ -26,6 +26,7 @@ var ranges = []struct {
 	{200, 299, "Ownership, uniqueness and authority", "", authority},
 	{300, 339, "What members and organisations decide", "Proposals, votes and registrations.", governance},
 	{350, 359, "Members' own admission rules", "docs/rules.md says what a rule is. A rule that fails refuses.", rules},
+	{360, 369, "Channels", "Further channels of a consortium; docs/channels.md.", channels},
 	{400, 499, "Offline verification", "What a verifier of receipts and status proofs says; never on the log.", verification},
 	{500, 599, "The HTTP edge", "What a node says to its caller; never on the log.", edge},
 }
