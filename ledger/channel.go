@@ -21,6 +21,17 @@ type Channel struct {
 	Consents []Consent `cbor:"5,keyasint"` // one of each member, in the same order
 }
 
+// MaxChannels is how many further channels a consortium may have.
+const MaxChannels = 256
+
+// FurtherChannel is a channel that was created.
+type FurtherChannel struct {
+	Channel
+	Leaf     uint64 `cbor:"20,keyasint"`           // of the proposal
+	Decision uint64 `cbor:"21,keyasint"`           // leaf of the vote that decided
+	Restated uint64 `cbor:"22,keyasint,omitempty"` // newest leaf that restates it; 0: none yet
+}
+
 // Consent is a member's signature over ConsentMessage, by its governance key.
 type Consent struct {
 	_         struct{} `cbor:",toarray"`

@@ -50,6 +50,7 @@ const (
 	RecordProposal  RecordKind = 'p' // u64 leaf of the proposal -> ProposalRecord
 	RecordRule      RecordKind = 'a' // RuleKey -> RuleRecord
 	RecordRun       RecordKind = 's' // RunKey -> VouchedRun
+	RecordFurther   RecordKind = 'w' // id of a further channel -> FurtherChannel
 	RecordHeight    RecordKind = 'h' // u64 height -> BlockRecord
 	RecordChannel   RecordKind = 'm' // one record: ChannelRecord
 )
@@ -58,7 +59,7 @@ const (
 func (k RecordKind) Known() bool {
 	switch k {
 	case RecordKey, RecordDevice, RecordInstance, RecordCertID, RecordTx, RecordOrg, RecordNamespace, RecordRegistry, RecordUsage, RecordChunk, RecordChange, RecordRefusal,
-		RecordProposal, RecordRule, RecordRun, RecordHeight, RecordChannel:
+		RecordProposal, RecordRule, RecordRun, RecordFurther, RecordHeight, RecordChannel:
 		return true
 	}
 	return false

@@ -55,6 +55,8 @@ func (r *registry) kindOf(args any) (kind, bool) {
 		return kind{quorum, widens}, true
 	case *ledger.CutOff:
 		return kind{quorum, narrows}, true
+	case *ledger.Channel: // who trusts the main channel may trust what is published there, too
+		return kind{quorum, widens}, true
 	}
 	return kind{}, false
 }
@@ -154,6 +156,8 @@ func (e *enactment) operation(position uint16, raw []byte) (*reason.Error, error
 			return no, nil
 		}
 		e.setRule(a, e.by)
+	case *ledger.Channel:
+		return e.createChannel(a), nil
 	default:
 		return reason.New(reason.NotProposable, "%T", args), nil
 	}

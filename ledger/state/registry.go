@@ -21,15 +21,16 @@ type registry struct {
 	delegated  map[ledger.OrgID][]ledger.OrgID   // by namespace: those in force that are delegated from it
 	members    map[ledger.Hash]bool              // ids of all six keys of every member; replaced, never changed
 	book       ruleBook                          // members' own rules
+	channels   map[string]*ledger.FurtherChannel // by name
 }
 
 func newRegistry() *registry {
 	return &registry{map[ledger.OrgID]*ledger.OrgRecord{}, map[ledger.OrgID]*ledger.NamespaceRecord{},
-		map[ledger.Hash]*ledger.RegisteredKey{}, map[uint64]*ledger.ProposalRecord{}, map[ledger.OrgID][]ledger.OrgID{}, map[ledger.Hash]bool{}, ruleBook{}}
+		map[ledger.Hash]*ledger.RegisteredKey{}, map[uint64]*ledger.ProposalRecord{}, map[ledger.OrgID][]ledger.OrgID{}, map[ledger.Hash]bool{}, ruleBook{}, map[string]*ledger.FurtherChannel{}}
 }
 
 func (r *registry) clone() *registry {
-	return &registry{maps.Clone(r.orgs), maps.Clone(r.namespaces), maps.Clone(r.keys), maps.Clone(r.proposals), maps.Clone(r.delegated), r.members, r.book.clone()}
+	return &registry{maps.Clone(r.orgs), maps.Clone(r.namespaces), maps.Clone(r.keys), maps.Clone(r.proposals), maps.Clone(r.delegated), r.members, r.book.clone(), maps.Clone(r.channels)}
 }
 
 // enrol notes the members' keys.
