@@ -249,3 +249,57 @@ func (d *ChannelDraft) Complete(sigs []*DraftSignature, block ed25519.PrivateKey
 	c.Genesis = Sum(genesis)
 	return genesis, c, c.check()
 }
+
+// ChannelProof is all that somebody who trusts the main channel's policy needs to trust a further channel's log: a statement by the main
+// channel, and what the id in it is the hash of, as far as that says who the members are.
+type ChannelProof struct {
+	Version   uint64 `cbor:"1,keyasint"` // 1
+	Statement []byte `cbor:"2,keyasint"` // receipt of a leaf of the main channel's log that restates the channel
+	Payload   []byte `cbor:"3,keyasint"` // of the channel's genesis transaction
+	Founding  []byte `cbor:"4,keyasint"` // its first operation's body: consortium, channel, member set
+}
+
+// MaxChannelProof bounds a ChannelProof, in bytes.
+const MaxChannelProof = 192 << 10
+
+// Encode returns the proof's bytes.
+func (p *ChannelProof) Encode() []byte {
+	p.Version = 1
+	return Encode(p)
+}
+
+// ParseChannelProof decodes a proof. What it proves, package verify says.
+func ParseChannelProof(raw []byte) (*ChannelProof, error) {
+	if len(raw) > MaxChannelProof {
+		return nil, fmt.Errorf("a channel's proof of %d bytes", len(raw))
+	}
+	var p ChannelProof
+	if err := Decode(raw, &p); err != nil {
+		return nil, err
+	}
+	if p.Version != 1 {
+		return nil, fmt.Errorf("proof version %d", p.Version)
+	}
+	return &p, nil
+}
+
+// Genesis checks that the proof's parts are those of one genesis transaction, and returns the id that it gives its channel and the
+// operation that founds it.
+func (p *ChannelProof) Genesis() (Hash, *Consortium, error) {
+	var tx Tx
+	if err := Decode(p.Payload, &tx); err != nil {
+		return Hash{}, nil, err
+	}
+	if tx.Version != 1 || tx.Channel != (Hash{}) || tx.Mode != AllOrNothing || len(tx.Bodies) == 0 || tx.Bodies[0] != Sum(p.Founding) {
+		return Hash{}, nil, errors.New("the operation is not the first one of this genesis transaction")
+	}
+	_, args, err := ParseBody(p.Founding)
+	if err != nil {
+		return Hash{}, nil, err
+	}
+	c, ok := args.(*Consortium)
+	if !ok {
+		return Hash{}, nil, errors.New("the first operation of genesis founds nothing")
+	}
+	return Sum(p.Payload), c, nil
+}

@@ -38,10 +38,11 @@ docs/channels.md is the manual.
   list      which there are, with proof                anybody
   proof     all that a relying party needs to know     anybody`,
 		Example: "  quorate channel list --node http://127.0.0.1:8440 --policy q/policy",
-		Args:    func(_ *cobra.Command, a []string) error { return usage{errors.New("see quorate channel --help")} },
-		RunE:    func(*cobra.Command, []string) error { return nil },
+		Args:    args(cobra.NoArgs),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newChannelDraft(), newChannelSign(), newChannelCreate(), newChannelJoin())
+	cmd.AddCommand(newChannelDraft(), newChannelSign(), newChannelCreate(), newChannelPropose(), newChannelAnnounce(), newChannelJoin(),
+		newChannelList(), newChannelProof())
 	return cmd
 }
 
@@ -50,27 +51,17 @@ const (
 	proposalName = "proposal" // the operation that the main channel votes on
 )
 
-// readMain reads the main channel's genesis block: its id and its members.
-func readMain(path string) (ledger.Hash, *ledger.MemberSet, error) {
+// readMain reads the main channel's genesis block.
+func readMain(path string) (*channel, error) {
 	raw, err := readSmall(path, ledger.MaxBlock)
 	if err != nil {
-		return ledger.Hash{}, nil, err
+		return nil, err
 	}
-	set, err := genesisMembers(raw)
+	c, err := newChannelOf(raw)
 	if err != nil {
-		return ledger.Hash{}, nil, usage{err}
+		return nil, usage{err}
 	}
-	id, err := genesisID(raw)
-	return id, set, err
-}
-
-// genesisID is the id of the channel that a genesis block starts.
-func genesisID(raw []byte) (ledger.Hash, error) {
-	b, err := ledger.ParseBlock(raw)
-	if err != nil {
-		return ledger.Hash{}, err
-	}
-	return b.Txs[0].ID, nil
+	return c, nil
 }
 
 func newChannelDraft() *cobra.Command {
@@ -90,11 +81,11 @@ It is judged by the rules before it is written, signatures apart.`,
 			if err := needs(map[string]string{"genesis": genesis, "main": main, "keys": keys, "out": out}); err != nil {
 				return err
 			}
-			id, set, err := readMain(main)
+			first, err := readMain(main)
 			if err != nil {
 				return err
 			}
-			d, err := draft(genesis, keys, id, set, time.Now())
+			d, err := draft(genesis, keys, first.id, first.set, time.Now())
 			if err != nil {
 				return usage{err}
 			}
@@ -208,10 +199,11 @@ func summarise(w io.Writer, d *ledger.ChannelDraft) error {
 
 // readDraft reads a draft and holds it against the main channel: its members are that one's, key for key.
 func readDraft(path, main string) (*ledger.ChannelDraft, *ledger.MemberSet, error) {
-	id, set, err := readMain(main)
+	first, err := readMain(main)
 	if err != nil {
 		return nil, nil, err
 	}
+	set := first.set
 	raw, err := readSmall(path, ledger.MaxDraft)
 	if err != nil {
 		return nil, nil, err
@@ -220,8 +212,8 @@ func readDraft(path, main string) (*ledger.ChannelDraft, *ledger.MemberSet, erro
 	if err != nil {
 		return nil, nil, usage{fmt.Errorf("%s: %w", path, err)}
 	}
-	if d.Main != id {
-		return nil, nil, usage{fmt.Errorf("%s is to be created by channel %x, not by %x", path, d.Main, id)}
+	if d.Main != first.id {
+		return nil, nil, usage{fmt.Errorf("%s is to be created by channel %x, not by %x", path, d.Main, first.id)}
 	}
 	if err := within(d.Members(), set); err != nil {
 		return nil, nil, usage{fmt.Errorf("%s: %w", path, err)}
@@ -379,11 +371,7 @@ With --lost the member took part in this channel before and has lost its data of
 			if err != nil {
 				return usage{err}
 			}
-			id, err := genesisID(raw)
-			if err != nil {
-				return err
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s will take part in channel %s, id %x\n", p.member, c.name, id)
+			fmt.Fprintf(cmd.OutOrStdout(), "%s will take part in channel %s, id %x\n", p.member, c.name, c.id)
 			return nil
 		},
 	}
@@ -398,7 +386,7 @@ With --lost the member took part in this channel before and has lost its data of
 // channelPlace is where a member's further channels are.
 type channelPlace struct {
 	dir    string
-	first  *ledger.MemberSet
+	first  *channel
 	member string
 }
 
@@ -414,19 +402,19 @@ func placeOf(config, dir, name string) (*channelPlace, error) {
 		if c.Channels == "" {
 			return nil, usage{fmt.Errorf("%s: channels is missing: the directory of further channels", config)}
 		}
-		return &channelPlace{c.Channels, c.set, c.Member}, nil
+		return &channelPlace{c.Channels, &channel{name: c.set.Channel, id: c.channel, set: c.set}, c.Member}, nil
 	}
 	if err := needs(map[string]string{"dir": dir, "member": name}); err != nil {
 		return nil, err
 	}
-	_, set, err := readMain(filepath.Join(dir, genesisName))
+	first, err := readMain(filepath.Join(dir, genesisName))
 	if err != nil {
 		return nil, err
 	}
-	if !slices.Contains(memberNames(set), name) {
-		return nil, usage{fmt.Errorf("%q is no member; there are %v", name, memberNames(set))}
+	if !slices.Contains(memberNames(first.set), name) {
+		return nil, usage{fmt.Errorf("%q is no member; there are %v", name, memberNames(first.set))}
 	}
-	return &channelPlace{filepath.Join(dir, channelsName, name), set, name}, nil
+	return &channelPlace{filepath.Join(dir, channelsName, name), first, name}, nil
 }
 
 // add makes a channel's directory. It is made beside its place and renamed into it, so that a node that runs sees all of it or nothing.
@@ -440,8 +428,10 @@ func (p *channelPlace) add(genesis []byte, s channelSettings, lost bool) (*chann
 	}
 	place := filepath.Join(p.dir, set.Channel)
 	tmp := place + joining
-	if _, err := os.Lstat(place); !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("%s is there (%v): move it away first", place, err)
+	if _, err := os.Lstat(place); err == nil {
+		return nil, fmt.Errorf("%s is there: move it away first", place)
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return nil, err
 	}
 	if err := os.RemoveAll(tmp); err != nil {
 		return nil, err

@@ -16,6 +16,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/quorate-pki/quorate/ca"
+	"github.com/quorate-pki/quorate/internal/reason"
 	"github.com/quorate-pki/quorate/ledger"
 	"github.com/quorate-pki/quorate/ledger/node"
 	"github.com/quorate-pki/quorate/ledger/peer"
@@ -24,6 +25,7 @@ import (
 // channel is one channel that a member takes part in: the consortium's first, or a further one.
 type channel struct {
 	name    string
+	id      ledger.Hash
 	genesis []byte
 	set     *ledger.MemberSet
 	tag     ledger.Hash // of its peers' protocols; zero: the first channel
@@ -33,6 +35,32 @@ type channel struct {
 	mu      sync.Mutex // guards what follows
 	node    *node.Node // nil while it does not run
 	trouble string     // why not
+}
+
+// newChannelOf judges a genesis block and returns the channel that it starts.
+func newChannelOf(genesis []byte) (*channel, error) {
+	set, err := genesisMembers(genesis)
+	if err != nil {
+		return nil, err
+	}
+	b, err := ledger.ParseBlock(genesis)
+	if err != nil {
+		return nil, err
+	}
+	return &channel{name: set.Channel, id: b.Txs[0].ID, genesis: genesis, set: set}, nil
+}
+
+// main is the channel that creates this one, by its genesis; false: it is the first.
+func (c *channel) main() (ledger.Hash, bool) {
+	b, err := ledger.ParseBlock(c.genesis)
+	if err != nil {
+		return ledger.Hash{}, false
+	}
+	_, args, err := ledger.ParseBody(b.Txs[0].Bodies[0])
+	if a, ok := args.(*ledger.Consortium); err == nil && ok && a.Main != nil {
+		return *a.Main, true
+	}
+	return ledger.Hash{}, false
 }
 
 // running is the channel's node, or nil and why there is none.
@@ -142,7 +170,7 @@ func (f *further) look() {
 		if !e.IsDir() || !ledger.ValidName(name) || f.of[name] != nil {
 			continue
 		}
-		c, err := readChannel(filepath.Join(f.m.cfg.channels, name), name, f.m.first.set, f.m.name)
+		c, err := readChannel(filepath.Join(f.m.cfg.channels, name), name, f.m.first, f.m.name)
 		if err == nil {
 			err = f.m.cfg.keys.match(c.set, f.m.name)
 		}
@@ -172,6 +200,9 @@ func (f *further) say(name string, err error) {
 // run takes part in a channel until the member stops.
 func (f *further) run(c *channel) {
 	log := f.m.cfg.log.With("channel", c.name)
+	if err := f.created(c, log); err != nil {
+		return // told to stop
+	}
 	c.waits("it waits for a quorum of its members")
 	n, err := f.m.startChannel(f.ctx, c, log)
 	if err == nil {
@@ -189,6 +220,53 @@ func (f *further) run(c *channel) {
 	if err := n.Failure(f.ctx); err != nil {
 		log.Error("a channel stands still until this node is started again", "err", err)
 	}
+}
+
+// created waits until the first channel has created this one: nothing is signed, nor asked of peers, for a genesis that was not voted for.
+func (f *further) created(c *channel, log *slog.Logger) error {
+	for {
+		changed := f.m.node.Changed()
+		err := createdBy(f.ctx, f.m.node, c)
+		if err == nil || f.ctx.Err() != nil {
+			return err
+		}
+		if c.waits(err.Error()) {
+			log.Warn("a channel is not run until the first channel has created it", "err", err)
+		}
+		select {
+		case <-changed:
+		case <-f.ctx.Done():
+			return f.ctx.Err()
+		}
+	}
+}
+
+// createdBy demands that a channel is in force on the first channel, with this very genesis block and these members.
+func createdBy(ctx context.Context, first ledger.Reader, c *channel) error {
+	for rec, err := range first.Records(ctx, ledger.RecordFurther, c.id[:], nil) {
+		if err != nil {
+			return err
+		}
+		var f ledger.FurtherChannel
+		if err := ledger.Decode(rec.Value, &f); err != nil {
+			return err
+		}
+		switch numbers := memberNumbers(c.set); {
+		case f.Name != c.name || f.ID != c.id || !slices.Equal(f.Members, numbers):
+			return reason.New(reason.ChannelNotCreated, "%q of members %v, not %q of %v", f.Name, f.Members, c.name, numbers)
+		case f.Genesis != c.tag:
+			return reason.New(reason.ChannelNotCreated, "the genesis block of %q has SHA-256 %x, this one %x", f.Name, f.Genesis, c.tag)
+		}
+		return nil
+	}
+	return reason.New(reason.ChannelNotCreated, "%q, id %x", c.name, c.id)
+}
+
+func memberNumbers(set *ledger.MemberSet) (out []uint64) {
+	for _, m := range set.Members {
+		out = append(out, m.Number)
+	}
+	return out
 }
 
 // close ends all of them, side by side.
@@ -237,21 +315,24 @@ func (s channelSettings) encode() []byte {
 	return append(data, '\n')
 }
 
-// readChannel reads the directory of the further channel of this name and holds its genesis block against the first channel's member set.
-func readChannel(dir, name string, first *ledger.MemberSet, self string) (*channel, error) {
-	c := &channel{name: name, data: filepath.Join(dir, channelData)}
-	var err error
-	if c.genesis, err = os.ReadFile(filepath.Join(dir, genesisName)); err != nil {
+// readChannel reads the directory of the further channel of this name and holds its genesis block against the first channel.
+func readChannel(dir, name string, first *channel, self string) (*channel, error) {
+	genesis, err := os.ReadFile(filepath.Join(dir, genesisName))
+	if err != nil {
 		return nil, err
 	}
-	if c.set, err = genesisMembers(c.genesis); err != nil {
+	c, err := newChannelOf(genesis)
+	if err != nil {
 		return nil, err
 	}
-	if c.set.Channel != c.name {
-		return nil, fmt.Errorf("its genesis block is that of channel %q", c.set.Channel)
+	if c.data = filepath.Join(dir, channelData); c.name != name {
+		return nil, fmt.Errorf("its genesis block is that of channel %q", c.name)
 	}
-	if err := within(c.set, first); err != nil {
+	if err := within(c.set, first.set); err != nil {
 		return nil, err
+	}
+	if main, ok := c.main(); !ok || main != first.id {
+		return nil, fmt.Errorf("its genesis block names channel %x, not %x, as the one that creates it", main, first.id)
 	}
 	if !slices.Contains(memberNames(c.set), self) {
 		return nil, fmt.Errorf("%s is none of its members %v", self, memberNames(c.set))

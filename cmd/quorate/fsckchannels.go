@@ -25,13 +25,13 @@ func (f *foundedCheck) channels() error {
 	if err != nil {
 		return nil // told already
 	}
-	first, err := genesisMembers(raw)
+	first, err := newChannelOf(raw)
 	if err != nil {
 		return nil // told already
 	}
 	for _, m := range members {
 		prefix := channelsName + "/" + m.Name() + "/"
-		if !slices.Contains(memberNames(first), m.Name()) {
+		if !slices.Contains(memberNames(first.set), m.Name()) {
 			f.differs(prefix, "is no member's")
 			continue
 		}
@@ -48,7 +48,7 @@ func (f *foundedCheck) channels() error {
 }
 
 // channelsOf checks the further channels of one member: each directory in itself, and the node's data in it.
-func (f *foundedCheck) channelsOf(member, dir, prefix string, first *ledger.MemberSet) error {
+func (f *foundedCheck) channelsOf(member, dir, prefix string, first *channel) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil

@@ -207,7 +207,7 @@ func (f *foundedCheck) member(config string) error {
 	if c.Channels == "" {
 		return nil
 	}
-	return f.channelsOf(c.Member, c.Channels, filepath.Base(c.Channels)+"/", c.set)
+	return f.channelsOf(c.Member, c.Channels, filepath.Base(c.Channels)+"/", &channel{name: c.set.Channel, id: c.channel, set: c.set})
 }
 
 // founded is what genesis says of the files around the nodes.

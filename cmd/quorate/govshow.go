@@ -119,6 +119,9 @@ func describeOperation(o api.Operation) string {
 	case o.Rules != nil:
 		return fmt.Sprintf("rules version %d; what widens trust waits %s", o.Rules.Version, milliseconds(uint64(o.Rules.Hold)))
 	}
+	if x := o.Channel; x != nil {
+		return fmt.Sprintf("channel %s of members %v, id %s, genesis block SHA-256 %s", x.Name, x.Members, x.ID, x.Genesis)
+	}
 	return "unknown to this build: " + hex.EncodeToString(o.Body)
 }
 

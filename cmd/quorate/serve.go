@@ -258,7 +258,12 @@ type member struct {
 // last, so nobody is answered before a quorum is there. Further channels come by attend.
 func startMember(ctx context.Context, cfg memberConfig) (*member, error) {
 	cfg.log = cfg.log.With("member", cfg.name)
-	m := &member{cfg: cfg, name: cfg.name, done: make(chan error, 1), first: &channel{name: cfg.set.Channel, genesis: cfg.genesis, set: cfg.set, data: cfg.data}}
+	first, err := newChannelOf(cfg.genesis)
+	if err != nil {
+		return nil, err
+	}
+	first.data = cfg.data
+	m := &member{cfg: cfg, name: cfg.name, done: make(chan error, 1), first: first}
 	m.faces = &faces{m: m}
 	if cfg.peers != nil {
 		m.port = peer.NewPort(time.Now, cfg.log)
