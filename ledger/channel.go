@@ -260,7 +260,7 @@ type ChannelProof struct {
 }
 
 // MaxChannelProof bounds a ChannelProof, in bytes.
-const MaxChannelProof = 192 << 10
+const MaxChannelProof = 256 << 10
 
 // Encode returns the proof's bytes.
 func (p *ChannelProof) Encode() []byte {
