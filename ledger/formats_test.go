@@ -75,7 +75,7 @@ func TestFormatsLimits(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]uint64{
-		"MaxEnvelope": ledger.MaxEnvelope, "MaxAbsence": ledger.MaxAbsence, "MaxRule": ledger.MaxRule, "MaxRules": ledger.MaxRules, "MaxBody": ledger.MaxBody, "MaxOperations": ledger.MaxOperations,
+		"MaxEnvelope": ledger.MaxEnvelope, "MaxAbsence": ledger.MaxAbsence, "MaxChannels": ledger.MaxChannels, "MaxChannelProof": ledger.MaxChannelProof, "MaxRule": ledger.MaxRule, "MaxRules": ledger.MaxRules, "MaxBody": ledger.MaxBody, "MaxOperations": ledger.MaxOperations,
 		"MaxSubmission": ledger.MaxSubmission, "MaxBlock": ledger.MaxBlock, "MaxEntry": ledger.MaxEntry,
 		"MaxSigners": ledger.MaxSigners, "MaxLeafless": ledger.MaxLeafless, "MaxRuns": ledger.MaxRuns,
 		"MaxCertificate": ledger.MaxCertificate, "MaxExtra": ledger.MaxExtra, "MaxMembers": ledger.MaxMembers,

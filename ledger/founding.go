@@ -18,12 +18,16 @@ type Founding struct {
 	LineKeys      []FoundingLineKey
 	Nonce         [16]byte // random: it seeds the ids of the records
 	Time          Millis   // of the genesis block
+
+	// Main is the id of the channel whose members create this one. Zero: it is the first channel of its consortium.
+	Main Hash
 }
 
 // FoundingMember is a member; an organisation of the same name must be among the organisations.
 type FoundingMember struct {
-	Name string
-	Keys map[uint64][]byte // purpose -> SPKI
+	Name   string
+	Number uint64            // in the member set; ascending. Default: its place, from 1
+	Keys   map[uint64][]byte // purpose -> SPKI
 }
 
 // FoundingNamespace is a namespace and the name of its owner.
@@ -44,6 +48,24 @@ type FoundingLineKey struct {
 // Found builds the signed genesis block. governance are the members' governance keys, all of them; block is the
 // block key of one member.
 func Found(f Founding, governance []Signer, block ed25519.PrivateKey) ([]byte, error) {
+	bodies, err := f.bodies()
+	if err != nil {
+		return nil, err
+	}
+	sub, err := SignTx(f.tx(), bodies, ForLedger, governance...)
+	if err != nil {
+		return nil, fmt.Errorf("founding: %w", err)
+	}
+	return genesisBlock(sub, f.Time, block)
+}
+
+// tx is the genesis transaction without what SignTx completes.
+func (f *Founding) tx() Tx {
+	return Tx{Expiry: f.Time + MaxExpiryAhead, Mode: AllOrNothing, Nonce: f.Nonce}
+}
+
+// bodies are the operations of genesis.
+func (f *Founding) bodies() ([][]byte, error) {
 	seed := GenesisSeed(f.Nonce)
 	// Positions: the consortium, then the organisations, namespaces and line keys in order.
 	orgs := map[string]OrgID{}
@@ -52,12 +74,20 @@ func Found(f Founding, governance []Signer, block ed25519.PrivateKey) ([]byte, e
 	}
 	set := MemberSet{Version: 1, Consortium: f.Consortium, Channel: f.Channel, Number: 1, Quorum: f.Quorum}
 	for i, m := range f.Members {
-		set.Members = append(set.Members, Member{Number: uint64(i + 1), Name: m.Name, Org: orgs[m.Name], Keys: m.Keys})
+		number := m.Number
+		if number == 0 {
+			number = uint64(i + 1)
+		}
+		set.Members = append(set.Members, Member{Number: number, Name: m.Name, Org: orgs[m.Name], Keys: m.Keys})
 	}
 	if err := set.check(); err != nil {
 		return nil, fmt.Errorf("founding: %w", err)
 	}
-	bodies := [][]byte{EncodeBody(OpConsortium, Consortium{Name: f.Consortium, Channel: f.Channel, RuleVersion: f.Rules, MemberSet: Encode(set)})}
+	first := Consortium{Name: f.Consortium, Channel: f.Channel, RuleVersion: f.Rules, MemberSet: Encode(set)}
+	if f.Main != (Hash{}) {
+		first.Main = &f.Main
+	}
+	bodies := [][]byte{EncodeBody(OpConsortium, first)}
 	for _, o := range f.Organisations {
 		bodies = append(bodies, EncodeBody(OpOrganisation, o))
 	}
@@ -76,15 +106,15 @@ func Found(f Founding, governance []Signer, block ed25519.PrivateKey) ([]byte, e
 		k.Possession = sig
 		bodies = append(bodies, EncodeBody(OpLineKey, k))
 	}
-	tx := Tx{Expiry: f.Time + MaxExpiryAhead, Mode: AllOrNothing, Nonce: f.Nonce}
-	sub, err := SignTx(tx, bodies, ForLedger, governance...)
-	if err != nil {
-		return nil, fmt.Errorf("founding: %w", err)
-	}
+	return bodies, nil
+}
+
+// genesisBlock puts the signed genesis transaction into its block.
+func genesisBlock(sub *Submission, at Millis, block ed25519.PrivateKey) ([]byte, error) {
 	parsed, err := ParseSubmission(sub.Encode(), ForLedger)
 	if err != nil {
 		return nil, fmt.Errorf("founding: %w", err)
 	}
-	h := &Header{Version: 1, Payload: PayloadHash([]*Parsed{parsed}), Time: f.Time, Proposer: Sum(Ed25519SPKI(block.Public().(ed25519.PublicKey)))}
+	h := &Header{Version: 1, Payload: PayloadHash([]*Parsed{parsed}), Time: at, Proposer: Sum(Ed25519SPKI(block.Public().(ed25519.PublicKey)))}
 	return EncodeBlock(SignHeader(h, block), []*Parsed{parsed}), nil
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/quorate-pki/quorate/ledger"
+	"github.com/quorate-pki/quorate/ledger/ledgertest"
 	"github.com/quorate-pki/quorate/ledger/tlog"
 )
 
@@ -123,6 +124,63 @@ func FuzzStatusExtra(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		if x, err := ledger.ParseStatusExtra(raw); err == nil {
 			sameBytes(t, ledger.Encode(x), raw)
+		}
+	})
+}
+
+// draft is a further channel's of one member, with its signature.
+func draft(t testing.TB) (*ledger.ChannelDraft, *ledger.DraftSignature) {
+	t.Helper()
+	c := ledgertest.Unfounded(1)
+	f, gov := c.Founding(1, ledgertest.Quotas{Day: 10, Total: 10})
+	f.Channel, f.Rules, f.Main = "b2b", ledger.NewestRules, ledger.Hash{1}
+	d, err := f.Draft()
+	must(t, err)
+	s, err := d.Sign(gov[0])
+	must(t, err)
+	return d, s
+}
+
+func FuzzParseChannelDraft(f *testing.F) {
+	d, s := draft(f)
+	seed(f, d.Encode())
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		p, err := ledger.ParseChannelDraft(raw)
+		if err != nil {
+			return
+		}
+		sameBytes(t, p.Encode(), raw)
+		p.Time()
+		if _, _, err := p.Complete([]*ledger.DraftSignature{s}, ledgertest.Unfounded(1).Key("ca-a/block")); err == nil && p.ID() != d.ID() {
+			t.Error("completed by the signature of another draft")
+		}
+	})
+}
+
+func FuzzParseDraftSignature(f *testing.F) {
+	d, s := draft(f)
+	seed(f, ledger.Encode(s))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		p, err := ledger.ParseDraftSignature(raw)
+		if err != nil {
+			return
+		}
+		sameBytes(t, ledger.Encode(p), raw)
+		_, _, _ = d.Complete([]*ledger.DraftSignature{p}, ledgertest.Unfounded(1).Key("ca-a/block")) // it must not panic
+	})
+}
+
+func FuzzParseChannelProof(f *testing.F) {
+	d, _ := draft(f)
+	seed(f, (&ledger.ChannelProof{Statement: []byte("receipt"), Payload: d.Payload, Founding: d.Bodies[0]}).Encode())
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		p, err := ledger.ParseChannelProof(raw)
+		if err != nil {
+			return
+		}
+		sameBytes(t, p.Encode(), raw)
+		if id, _, err := p.Genesis(); err == nil && id != ledger.Sum(p.Payload) {
+			t.Error("the id is not the payload's hash")
 		}
 	})
 }

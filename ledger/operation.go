@@ -82,7 +82,7 @@ type StatusChange struct {
 //   - 1: profile small-cell; namespaces of device serials and DNS names.
 //   - 2: also namespaces of PLMNs and hardware types, and the profiles server, gateway, iot and nf (docs/profiles.md says since when each is there).
 //   - 3: also proposals and votes of the members; line keys by the organisations' admins; changes of the member set; members' own admission rules
-//     (docs/rules.md); changes of organisations and namespaces, delegation, cut-offs (change.go).
+//     (docs/rules.md); changes of organisations and namespaces, delegation, cut-offs (change.go); further channels (docs/channels.md).
 const NewestRules uint64 = 3
 
 // Consortium opens genesis.
@@ -91,6 +91,8 @@ type Consortium struct {
 	Channel     string `cbor:"2,keyasint"` // [a-z0-9-]{1,32}
 	RuleVersion uint64 `cbor:"3,keyasint"` // 1..NewestRules
 	MemberSet   []byte `cbor:"4,keyasint"` // member-set document 1
+	// Main is the id of the channel that creates this one; absent in the first channel. Since rule version 3.
+	Main *Hash `cbor:"5,keyasint,omitempty"`
 }
 
 // Roles of an organisation, as bits.
@@ -231,6 +233,8 @@ func ParseBody(raw []byte) (Op, any, error) {
 		args = new(CutOff)
 	case OpMemberSet:
 		args = new(MemberSetChange)
+	case OpChannel:
+		args = new(Channel)
 	default:
 		return w.Op, nil, reason.New(reason.UnknownOperation, "%d", w.Op)
 	}
@@ -274,6 +278,8 @@ func checkBody(args any) error {
 			return fmt.Errorf("%v", a.Choice)
 		}
 	case *RuleChange:
+		return a.check()
+	case *Channel:
 		return a.check()
 	}
 	return nil

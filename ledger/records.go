@@ -239,4 +239,5 @@ type ChannelRecord struct {
 	Size       uint64 `cbor:"11,keyasint"`           // leaves, the last epoch included
 	NextRules  uint64 `cbor:"12,keyasint,omitempty"` // rule version from the next height on; 0: the same. Never on disk: the block's end clears it
 	Hold       Millis `cbor:"13,keyasint,omitempty"` // that what widens trust waits at least
+	Main       *Hash  `cbor:"14,keyasint,omitempty"` // of a further channel: the one that created it
 }

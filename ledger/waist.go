@@ -51,6 +51,7 @@ const (
 	RecordRule      RecordKind = 'a' // RuleKey -> RuleRecord
 	RecordRun       RecordKind = 's' // RunKey -> VouchedRun
 	RecordMemberSet RecordKind = 'g' // u64 number of the document -> MemberSetRecord
+	RecordFurther   RecordKind = 'w' // id of a further channel -> FurtherChannel
 	RecordHeight    RecordKind = 'h' // u64 height -> BlockRecord
 	RecordChannel   RecordKind = 'm' // one record: ChannelRecord
 )
@@ -59,7 +60,7 @@ const (
 func (k RecordKind) Known() bool {
 	switch k {
 	case RecordKey, RecordDevice, RecordInstance, RecordCertID, RecordTx, RecordOrg, RecordNamespace, RecordRegistry, RecordUsage, RecordChunk, RecordChange, RecordRefusal,
-		RecordProposal, RecordRule, RecordRun, RecordMemberSet, RecordHeight, RecordChannel:
+		RecordProposal, RecordRule, RecordRun, RecordMemberSet, RecordFurther, RecordHeight, RecordChannel:
 		return true
 	}
 	return false

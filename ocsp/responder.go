@@ -96,7 +96,7 @@ func (r *Responder) judge(ctx context.Context, x *exchange) error {
 		if !slices.Contains(data.certificates, cert) {
 			data.certificates = append(data.certificates, cert)
 		}
-		standing, err := r.standing(ctx, id)
+		standing, m, err := r.standing(ctx, id, m)
 		if err != nil {
 			return err
 		}
@@ -130,7 +130,7 @@ func (r *Responder) answerOne(ctx context.Context, x *exchange, m moment) error 
 		r.again(x, cert, &k, signature, m.now)
 		return nil
 	}
-	standing, err := r.standing(ctx, id)
+	standing, m, err := r.standing(ctx, id, m)
 	if err != nil {
 		return err
 	}
@@ -190,19 +190,7 @@ func (r *Responder) moment(ctx context.Context) (moment, error) {
 	if err != nil {
 		return moment{}, fmt.Errorf("reading the freshness: %w", err)
 	}
-	// Cut to seconds first: what is compared here must be what the answer says.
-	m := moment{fresh: freshness.Time.Truncate(time.Second), now: r.cfg.Now(), version: freshness.Version}
-	switch {
-	case m.fresh.After(m.now.Add(maxAhead)):
-		// An honest member vouched for a time that has not come: this node's clock is wrong, so it cannot tell
-		// how old the state is, and clients with a right clock would call the answer not yet valid.
-		err = fmt.Errorf("%w: vouched for at %v, which is %v ahead of this node's clock",
-			errStale, m.fresh.UTC().Format(time.RFC3339), m.fresh.Sub(m.now).Round(time.Second))
-	case !m.now.Before(m.fresh.Add(r.cfg.Staleness)):
-		// Never sign an answer that is already past its nextUpdate.
-		err = fmt.Errorf("%w: vouched for at %v, at least %v ago",
-			errStale, m.fresh.UTC().Format(time.RFC3339), r.cfg.Staleness)
-	}
+	m, err := r.at(freshness.Time, moment{now: r.cfg.Now(), version: freshness.Version})
 	if was := r.stale.Load(); was != (err != nil) && r.stale.CompareAndSwap(was, !was) {
 		if err != nil {
 			r.cfg.Log.WarnContext(ctx, "OCSP answers tryLater from now on", "err", err)
@@ -210,19 +198,54 @@ func (r *Responder) moment(ctx context.Context) (moment, error) {
 			r.cfg.Log.InfoContext(ctx, "OCSP answers again: the state is fresh")
 		}
 	}
-	if m.now.Before(m.fresh) {
-		m.now = m.fresh // this clock is a little slow: an answer is not produced before what it says was true
-	}
 	return m, err
 }
 
-// standing reads how a certificate stands. Where a revocation's details break the contract of Source the details are
-// dropped, not the revocation: a client that gets an error instead may well go on.
-func (r *Responder) standing(ctx context.Context, id *CertID) (Standing, error) {
-	s, err := r.cfg.Source.Status(ctx, *id)
-	if err != nil {
-		return Standing{}, fmt.Errorf("reading a status: %w", err)
+// at is m as of a state, or errStale.
+func (r *Responder) at(fresh time.Time, m moment) (moment, error) {
+	// Cut to seconds first: what is compared here must be what the answer says.
+	m.fresh = fresh.Truncate(time.Second)
+	switch {
+	case m.fresh.After(m.now.Add(maxAhead)):
+		// An honest member vouched for a time that has not come: this node's clock is wrong, so it cannot tell
+		// how old the state is, and clients with a right clock would call the answer not yet valid.
+		return m, fmt.Errorf("%w: vouched for at %v, which is %v ahead of this node's clock",
+			errStale, m.fresh.UTC().Format(time.RFC3339), m.fresh.Sub(m.now).Round(time.Second))
+	case !m.now.Before(m.fresh.Add(r.cfg.Staleness)):
+		// Never sign an answer that is already past its nextUpdate.
+		return m, fmt.Errorf("%w: vouched for at %v, at least %v ago",
+			errStale, m.fresh.UTC().Format(time.RFC3339), r.cfg.Staleness)
 	}
+	if m.now.Before(m.fresh) {
+		m.now = m.fresh // this clock is a little slow: an answer is not produced before what it says was true
+	}
+	return m, nil
+}
+
+// standing reads how a certificate stands, and as of when: m, unless the source says it.
+func (r *Responder) standing(ctx context.Context, id *CertID, m moment) (Standing, moment, error) {
+	var s Standing
+	var err error
+	if source, ok := r.cfg.Source.(dated); ok {
+		var fresh time.Time
+		if s, fresh, err = source.DatedStatus(ctx, *id); err == nil {
+			m, err = r.at(fresh, m)
+		}
+	} else {
+		s, err = r.cfg.Source.Status(ctx, *id)
+	}
+	if err == nil {
+		s, err = r.sound(s)
+	}
+	if err != nil {
+		return Standing{}, m, fmt.Errorf("reading a status: %w", err)
+	}
+	return s, m, nil
+}
+
+// sound is a standing in one form. Where a revocation's details break the contract of Source the details are dropped, not the
+// revocation: a client that gets an error instead may well go on.
+func (r *Responder) sound(s Standing) (Standing, error) {
 	switch {
 	case !s.Known:
 		return Standing{}, nil
@@ -231,7 +254,7 @@ func (r *Responder) standing(ctx context.Context, id *CertID) (Standing, error) 
 	case s.State == Suspended:
 		s.Reason = reasonCertificateHold
 	case s.State != Revoked:
-		return Standing{}, fmt.Errorf("reading a status: the source gave a state that is none: %d", s.State)
+		return Standing{}, fmt.Errorf("the source gave a state that is none: %d", s.State)
 	case !revocationReason(s.Reason):
 		r.cfg.Log.Error("the source gave a revocation a reason that is none", "reason", s.Reason)
 		s.Reason = reasonUnspecified

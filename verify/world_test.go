@@ -45,7 +45,12 @@ func must(t testing.TB, err error) {
 
 func found(t testing.TB, members int) *world {
 	t.Helper()
-	c := ledgertest.Found(7, members)
+	return foundedBy(t, ledgertest.Found(7, members), members)
+}
+
+// foundedBy is the world that a consortium's genesis block starts.
+func foundedBy(t testing.TB, c *ledgertest.Consortium, members int) *world {
+	t.Helper()
 	w := &world{t: t, c: c, n: members, q: 2*members/3 + 1, chunks: map[uint64][]ledger.Chunk{}, certs: map[string][]byte{},
 		leafOf: map[string]uint64{}, store: &ledgertest.MemStore{}, now: ledgertest.Start}
 	b, err := ledger.ParseBlock(c.Genesis)

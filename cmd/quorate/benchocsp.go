@@ -205,7 +205,7 @@ func (b *ocspBench) signing(r *ocspFigures) error {
 	if err != nil {
 		return err
 	}
-	handler := b.running[0].server.Handler
+	handler := b.running[0].faces.all[0].server.Handler
 	cores := runtime.NumCPU()
 	var signatures, answers, ratios []float64
 	for turn := range b.turns {
@@ -310,8 +310,9 @@ func (b *ocspBench) startPlain() error {
 		get[name] = value
 	}
 	post["Cache-Control"] = []string{"no-store"}
-	b.plain = &http.Server{ReadHeaderTimeout: m.server.ReadHeaderTimeout, ReadTimeout: m.server.ReadTimeout, WriteTimeout: m.server.WriteTimeout,
-		IdleTimeout: m.server.IdleTimeout, MaxHeaderBytes: m.server.MaxHeaderBytes,
+	own := m.faces.all[0].server
+	b.plain = &http.Server{ReadHeaderTimeout: own.ReadHeaderTimeout, ReadTimeout: own.ReadTimeout, WriteTimeout: own.WriteTimeout,
+		IdleTimeout: own.IdleTimeout, MaxHeaderBytes: own.MaxHeaderBytes,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 			h, from := w.Header(), get
 			if req.Method == http.MethodPost {

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -17,10 +17,10 @@ import (
 
 func newExplain() *cobra.Command {
 	var r remote
-	var asJSON bool
+	var asJSON, all bool
 	var maxAge time.Duration
 	cmd := &cobra.Command{
-		Use:   "explain --node URL --policy FILE [--json] [--max-age 10m] CERT",
+		Use:   "explain --node URL --policy FILE [--channel NAME | --all-channels] [--json] [--max-age 10m] CERT",
 		Short: "Everything the log says of a certificate, with proof",
 		Long: `Everything the log says of a certificate: who vouched for it, in which namespace, with what evidence; every change of its status;
 every transaction that asked to publish it and was refused, and why; what a relying party should see.
@@ -41,30 +41,41 @@ The exit code is that of quorate status.`,
 			if err != nil {
 				return err
 			}
-			e, err := c.Explain(cmd.Context(), der)
-			if err != nil {
-				return err
-			}
-			out := cmd.OutOrStdout()
-			if asJSON {
-				enc := json.NewEncoder(out)
-				enc.SetIndent("", "  ")
-				if err := enc.Encode(e.Explanation); err != nil {
-					return err
+			one := func(c *client.Client) error { return explainOne(cmd, c, der, asJSON, maxAge) }
+			if all {
+				if asJSON || r.channel != "" || r.proof != "" {
+					return usage{errors.New("--all-channels goes without --json and --channel")}
 				}
-				out = io.Discard
+				x := &across{out: cmd.OutOrStdout(), main: c}
+				return x.each(cmd.Context(), c.Name(), one)
 			}
-			explain(out, e)
-			if e.Published == nil {
-				return verdict{exitUnknown}
-			}
-			return conclude(out, verify.Verdict(e.Published, e.Standing, der, time.Now(), maxAge), false)
+			return one(c)
 		},
 	}
 	r.flags(cmd)
+	cmd.Flags().BoolVar(&all, "all-channels", false, "ask on every channel that the nodes serve")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the explanation as JSON, proofs included")
 	cmd.Flags().DurationVar(&maxAge, "max-age", 10*time.Minute, "how old the state may be; nodes renew it every 30 seconds")
 	return cmd
+}
+
+func explainOne(cmd *cobra.Command, c *client.Client, der []byte, asJSON bool, maxAge time.Duration) error {
+	e, err := c.Explain(cmd.Context(), der)
+	if err != nil {
+		return err
+	}
+	out := cmd.OutOrStdout()
+	if asJSON {
+		if err := printJSON(out, e.Explanation); err != nil {
+			return err
+		}
+		out = io.Discard
+	}
+	explain(out, e)
+	if e.Published == nil {
+		return verdict{exitUnknown}
+	}
+	return conclude(out, verify.Verdict(e.Published, e.Standing, der, time.Now(), maxAge), false)
 }
 
 func explain(w io.Writer, e *client.Explained) {

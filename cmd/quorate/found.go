@@ -117,7 +117,7 @@ func found(dir string, g *genesisFile, now time.Time) error {
 	if err := os.MkdirAll(tmp, 0o700); err != nil {
 		return err
 	}
-	f, gov, block, err := g.keys(tmp)
+	f, gov, block, err := g.keys(keySource{dir: filepath.Join(tmp, "orgs")})
 	if err != nil {
 		return fmt.Errorf("founding: %w", err)
 	}
@@ -175,8 +175,16 @@ type noRecords struct{}
 
 func (noRecords) Get([]byte) ([]byte, error) { return nil, nil }
 
-// keys makes every key the genesis file asks for and describes the founding with them.
-func (g *genesisFile) keys(dir string) (f *ledger.Founding, gov []ledger.Signer, block ed25519.PrivateKey, err error) {
+// keySource says where the keys of a founding come from.
+type keySource struct {
+	dir   string            // organisations' directories are in it
+	reuse bool              // key files that are there are taken; all others are made
+	main  *ledger.MemberSet // of the main channel, where members of a further one have their keys; nil: members' keys are made
+}
+
+// keys reads or makes every key the genesis file asks for and describes the founding with them. Where members' keys are the main
+// channel's, nobody has them here: gov and block are empty.
+func (g *genesisFile) keys(from keySource) (f *ledger.Founding, gov []ledger.Signer, block ed25519.PrivateKey, err error) {
 	f = &ledger.Founding{Consortium: g.Consortium, Channel: g.Channel, Rules: ledger.NewestRules}
 	for _, o := range g.Organisations {
 		org, err := o.record()
@@ -186,7 +194,7 @@ func (g *genesisFile) keys(dir string) (f *ledger.Founding, gov []ledger.Signer,
 		if o.Admins < 1 || o.Admins > 16 {
 			return nil, nil, nil, fmt.Errorf("organisation %q: admins must be 1 to 16", o.Name)
 		}
-		k := &keyMaker{dir: filepath.Join(dir, "orgs", o.Name)}
+		k := &keyMaker{dir: filepath.Join(from.dir, o.Name), reuse: from.reuse}
 		if err := os.MkdirAll(k.dir, 0o700); err != nil {
 			return nil, nil, nil, err
 		}
@@ -194,22 +202,21 @@ func (g *genesisFile) keys(dir string) (f *ledger.Founding, gov []ledger.Signer,
 			spki, _ := k.make(fmt.Sprintf("admin-%d.key", i+1), profile.P256)
 			org.AdminKeys = append(org.AdminKeys, spki)
 		}
-		if org.Roles&ledger.RoleMember != 0 {
-			m := ledger.FoundingMember{Name: o.Name, Keys: map[uint64][]byte{}}
-			for purpose, name := range memberKeys {
-				var key crypto.Signer
-				m.Keys[purpose], key = k.make(name, memberKeyKind(purpose))
-				switch {
-				case k.err != nil:
-				case purpose == ledger.KeyGovernance:
-					s, err := ledger.NewSigner(key, m.Keys[purpose])
-					k.err = err
-					gov = append(gov, s)
-				case purpose == ledger.KeyBlock && block == nil:
-					block = key.(ed25519.PrivateKey)
-				}
+		switch member := org.Roles&ledger.RoleMember != 0; {
+		case !member:
+		case from.main != nil:
+			i := slices.Index(memberNames(from.main), o.Name)
+			if i < 0 {
+				return nil, nil, nil, fmt.Errorf("organisation %q is no member of the main channel; there are %v", o.Name, memberNames(from.main))
 			}
-			f.Members = append(f.Members, m)
+			row := from.main.Members[i]
+			f.Members = append(f.Members, ledger.FoundingMember{Name: row.Name, Number: row.Number, Keys: row.Keys})
+		default:
+			m, governance, blockKey := k.member(o.Name)
+			f.Members, gov = append(f.Members, m), append(gov, governance)
+			if block == nil {
+				block = blockKey
+			}
 		}
 		f.Organisations = append(f.Organisations, *org)
 		o.namespaces(f)
@@ -220,11 +227,29 @@ func (g *genesisFile) keys(dir string) (f *ledger.Founding, gov []ledger.Signer,
 			return nil, nil, nil, k.err
 		}
 	}
-	f.Quorum = uint64(2*len(f.Members)/3 + 1)
-	if block == nil {
+	if len(f.Members) == 0 {
 		return nil, nil, nil, errors.New("no organisation is a member")
 	}
+	f.Quorum = uint64(2*len(f.Members)/3 + 1)
+	slices.SortStableFunc(f.Members, func(a, b ledger.FoundingMember) int { return int(a.Number) - int(b.Number) })
 	return f, gov, block, nil
+}
+
+// member makes a member's six keys.
+func (k *keyMaker) member(name string) (m ledger.FoundingMember, governance ledger.Signer, block ed25519.PrivateKey) {
+	m = ledger.FoundingMember{Name: name, Keys: map[uint64][]byte{}}
+	for purpose, file := range memberKeys {
+		var key crypto.Signer
+		m.Keys[purpose], key = k.make(file, memberKeyKind(purpose))
+		switch {
+		case k.err != nil:
+		case purpose == ledger.KeyGovernance:
+			governance, k.err = ledger.NewSigner(key, m.Keys[purpose])
+		case purpose == ledger.KeyBlock:
+			block = key.(ed25519.PrivateKey)
+		}
+	}
+	return m, governance, block
 }
 
 // record is the operation's arguments, without admin keys.
@@ -298,18 +323,22 @@ func (o *genesisOrg) lineKeys(f *ledger.Founding, k *keyMaker, profiles []uint64
 
 // keyMaker makes key files; the first error sticks.
 type keyMaker struct {
-	dir string
-	err error
+	dir   string
+	reuse bool // what is there is taken
+	err   error
 }
 
 func (k *keyMaker) make(name string, kind profile.KeyKind) (spki []byte, key crypto.Signer) {
 	if k.err != nil {
 		return nil, nil
 	}
-	if key, k.err = ca.GenerateKey(kind, rand.Reader); k.err != nil {
-		return nil, nil
+	path := filepath.Join(k.dir, name)
+	if _, err := os.Stat(path); k.reuse && err == nil {
+		key, k.err = ca.ReadSigner(path)
+	} else if key, k.err = ca.GenerateKey(kind, rand.Reader); k.err == nil {
+		k.err = ca.WriteKey(path, key)
 	}
-	if k.err = ca.WriteKey(filepath.Join(k.dir, name), key); k.err != nil {
+	if k.err != nil {
 		return nil, nil
 	}
 	spki, k.err = ca.SPKI(key.Public())

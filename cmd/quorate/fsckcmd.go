@@ -73,6 +73,7 @@ type foundedCheck struct {
 	findings []fsck.Finding
 	nodes    []string
 	sums     []fsck.Summary
+	further  map[string]*foundedCheck // of further channels, by name: their nodes, and nothing else
 }
 
 func (f *foundedCheck) tell(w io.Writer, took time.Duration) {
@@ -83,17 +84,24 @@ func (f *foundedCheck) tell(w io.Writer, took time.Duration) {
 			n++
 		}
 	}
-	for i, s := range f.sums {
-		fmt.Fprintf(w, "%s: height %d, %d leaves, %d certificates, %d records compared", f.nodes[i], s.Height, s.Size, s.Certificates, s.Records)
-		if f.deep {
-			fmt.Fprintf(w, ", %d blocks judged again", s.Judged)
-		}
-		fmt.Fprintln(w)
+	f.summaries(w, "")
+	for _, name := range slices.Sorted(maps.Keys(f.further)) {
+		f.further[name].summaries(w, ", channel "+name)
 	}
 	if n == 0 {
 		fmt.Fprintf(w, "nothing differs (%.1f s)\n", took.Seconds())
 	} else {
 		fmt.Fprintf(w, "%d differ (%.1f s)\n", n, took.Seconds())
+	}
+}
+
+func (f *foundedCheck) summaries(w io.Writer, of string) {
+	for i, s := range f.sums {
+		fmt.Fprintf(w, "%s%s: height %d, %d leaves, %d certificates, %d records compared", f.nodes[i], of, s.Height, s.Size, s.Certificates, s.Records)
+		if f.deep {
+			fmt.Fprintf(w, ", %d blocks judged again", s.Judged)
+		}
+		fmt.Fprintln(w)
 	}
 }
 
@@ -121,12 +129,12 @@ func (f *foundedCheck) check() error {
 		}
 	}
 	f.around()
-	return nil
+	return f.channels()
 }
 
 // around checks what lies beside the nodes.
 func (f *foundedCheck) around() {
-	f.alike()
+	f.alike("nodes/")
 	g, err := f.genesis()
 	if err != nil {
 		f.note(genesisName, "no sound genesis block: keys, policy and responder were not compared with it")
@@ -143,19 +151,19 @@ func (f *foundedCheck) around() {
 	f.strays()
 }
 
-// alike compares the nodes with one another: one consortium, one log.
-func (f *foundedCheck) alike() {
+// alike compares the nodes of a channel with one another: one consortium, one log.
+func (f *foundedCheck) alike(prefix string) {
 	var genesis []byte
 	roots := map[uint64]string{}
 	for i, s := range f.sums {
-		path := "nodes/" + f.nodes[i]
+		path := prefix + f.nodes[i]
 		switch {
 		case s.Genesis == nil:
 			continue // told already
 		case genesis == nil:
 			genesis = s.Genesis
 		case !bytes.Equal(genesis, s.Genesis):
-			f.differs(path, "is of another consortium than nodes/%s: it has another genesis block", f.nodes[0])
+			f.differs(path, "is of another consortium than %s: it has another genesis block", prefix+f.nodes[0])
 			continue
 		}
 		root := fmt.Sprintf("%x", s.Root)
@@ -197,7 +205,10 @@ func (f *foundedCheck) member(config string) error {
 	if g := f.sums[0].Genesis; g != nil && !bytes.Equal(g, c.genesis) {
 		f.differs(layout.Genesis, "is another genesis block than the configuration's")
 	}
-	return nil
+	if c.Channels == "" {
+		return nil
+	}
+	return f.channelsOf(c.Member, c.Channels, filepath.Base(c.Channels)+"/", &channel{name: c.set.Channel, id: c.channel, set: c.set})
 }
 
 // founded is what genesis says of the files around the nodes.
@@ -406,7 +417,7 @@ func (f *foundedCheck) strays() {
 	}
 	for _, e := range entries {
 		switch name := e.Name(); name {
-		case genesisName, policyName, responderName, "orgs", "nodes":
+		case genesisName, policyName, responderName, channelsName, "orgs", "nodes":
 		default:
 			if strings.HasSuffix(name, joining) {
 				f.note(name, "is left over from a crash; joining again replaces it")

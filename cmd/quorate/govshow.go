@@ -133,6 +133,9 @@ func describeOperation(o api.Operation) string {
 	if line, ok := describeRegistryChange(o.Registered); ok {
 		return line
 	}
+	if x := o.Channel; x != nil {
+		return fmt.Sprintf("channel %s of members %v, id %s, genesis block SHA-256 %s", x.Name, x.Members, x.ID, x.Genesis)
+	}
 	return "unknown to this build: " + hex.EncodeToString(o.Body)
 }
 

@@ -11,14 +11,14 @@ import (
 	"github.com/quorate-pki/quorate/ledger/node"
 )
 
-// healthMetrics says in numbers what /healthz says. It asks the node at every scrape and keeps nothing.
+// healthMetrics says in numbers what /healthz says, of each channel. It asks the nodes at every scrape and keeps nothing.
 type healthMetrics struct {
-	node   *node.Node
-	now    func() time.Time
-	ok     *prometheus.Desc
-	info   *prometheus.Desc
-	age    *prometheus.Desc
-	gauges []healthGauge
+	channels func() []*channel
+	now      func() time.Time
+	ok       *prometheus.Desc
+	info     *prometheus.Desc
+	age      *prometheus.Desc
+	gauges   []healthGauge
 }
 
 type healthGauge struct {
@@ -26,11 +26,11 @@ type healthGauge struct {
 	value func(node.Health) float64
 }
 
-func newHealthMetrics(n *node.Node, now func() time.Time) *healthMetrics {
+func newHealthMetrics(channels func() []*channel, now func() time.Time) *healthMetrics {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
-		return prometheus.NewDesc("quorate_"+name, help, labels, nil)
+		return prometheus.NewDesc("quorate_"+name, help, append([]string{"channel"}, labels...), nil)
 	}
-	m := &healthMetrics{node: n, now: now,
+	m := &healthMetrics{channels: channels, now: now,
 		ok:   desc("ok", "1 while the node can do its work."),
 		info: desc("info", "Always 1; who this is and which engine orders.", "member", "origin", "engine", "tolerates"),
 		age:  desc("cosignature_age_seconds", "Age of a member's cosignature on the final checkpoint; absent without one.", "member"),
@@ -72,12 +72,18 @@ func (m *healthMetrics) Describe(ch chan<- *prometheus.Desc) {
 func (m *healthMetrics) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	for _, c := range m.channels() {
+		m.collect(ctx, c, ch)
 	}
-	h, err := m.node.Health(ctx)
+}
+
+func (m *healthMetrics) collect(ctx context.Context, c *channel, ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, append([]string{c.name}, labels...)...)
+	}
+	h, err := c.health(ctx)
 	gauge(m.ok, truth(err == nil && h.OK))
-	if err != nil {
+	if n, _ := c.running(); err != nil || n == nil {
 		return
 	}
 	gauge(m.info, 1, h.Member, h.Origin, h.Orderer.Engine, h.Orderer.Tolerates)
@@ -90,8 +96,8 @@ func (m *healthMetrics) Collect(ch chan<- prometheus.Metric) {
 }
 
 // metrics serves the Prometheus text format.
-func metrics(n *node.Node) http.Handler {
+func metrics(channels func() []*channel) http.Handler {
 	r := prometheus.NewRegistry()
-	r.MustRegister(newHealthMetrics(n, time.Now))
+	r.MustRegister(newHealthMetrics(channels, time.Now))
 	return promhttp.HandlerFor(r, promhttp.HandlerOpts{MaxRequestsInFlight: 4})
 }

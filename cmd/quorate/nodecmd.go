@@ -96,16 +96,11 @@ func runMember(ctx context.Context, cfg memberConfig, out io.Writer) error {
 	case err == nil:
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return nil // told to stop while it waited for the others
-	case errors.Is(err, node.ErrNotInitialised):
-		return usage{fmt.Errorf("data: %w; quorate init makes it for a member that never ran, quorate join for one that lost it", err)}
-	case errors.Is(err, node.ErrKeys), errors.Is(err, node.ErrRemoved):
-		return usage{err}
-	case errors.Is(err, node.ErrRolledBack):
-		return usage{fmt.Errorf("data: %w; unless a copy of this member runs, move it away and quorate join", err)}
 	default:
-		return err
+		return explainOpen(err)
 	}
 	fmt.Fprintf(out, "ready %s member %s\n", m.url, m.name)
+	m.attend(announce(out, m.name))
 	select {
 	case <-ctx.Done():
 		return m.stop()
@@ -118,4 +113,22 @@ func runMember(ctx context.Context, cfg memberConfig, out io.Writer) error {
 		}
 		return errors.Join(err, m.stop())
 	}
+}
+
+// explainOpen says what to do about a directory that no start can help.
+func explainOpen(err error) error {
+	switch {
+	case errors.Is(err, node.ErrNotInitialised):
+		return usage{fmt.Errorf("data: %w; quorate init makes it for a member that never ran, quorate join for one that lost it", err)}
+	case errors.Is(err, node.ErrKeys), errors.Is(err, node.ErrRemoved):
+		return usage{err}
+	case errors.Is(err, node.ErrRolledBack):
+		return usage{fmt.Errorf("data: %w; unless a copy of this member runs, move it away and quorate join", err)}
+	}
+	return err
+}
+
+// announce prints a line for each further channel that answers.
+func announce(out io.Writer, name string) func(url string, c *channel) {
+	return func(url string, c *channel) { fmt.Fprintf(out, "ready %s member %s channel %s\n", url, name, c.name) }
 }

@@ -57,6 +57,10 @@ type nodeConfig struct {
 	// share the table, and not used. Not for a member alone.
 	Peers map[string]string `json:"peers,omitempty"`
 
+	// Channels is the directory of the further channels that this member takes part in, a directory for each; quorate channel join
+	// makes them. Default: none is run. Danger: as Data, for each of them.
+	Channels string `json:"channels,omitempty"`
+
 	// Log is the least level that is logged, to standard error: debug, info, warn, error. Default warn.
 	Log string `json:"log,omitempty"`
 
@@ -98,6 +102,9 @@ func parseNodeConfig(data []byte, dir string) (*nodeConfig, error) {
 			*f.value = filepath.Join(dir, *f.value)
 		}
 		*f.value = filepath.Clean(*f.value)
+	}
+	if c.Channels != "" && !filepath.IsAbs(c.Channels) {
+		c.Channels = filepath.Join(dir, c.Channels)
 	}
 	for _, f := range []struct {
 		name  string
@@ -295,7 +302,7 @@ func (c *nodeConfig) memberConfig() (cfg memberConfig, err error) {
 		return cfg, usage{err}
 	}
 	cfg = memberConfig{name: c.Member, data: c.Data, genesis: c.genesis, set: c.set, keys: c.keys, certificate: c.certificate, ocsp: c.OCSP,
-		listen: c.Listen, addresses: c.Peers, log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: c.level}))}
+		listen: c.Listen, channels: c.Channels, addresses: c.Peers, log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: c.level}))}
 	if !c.alone() {
 		if cfg.peers, err = net.Listen("tcp", c.ListenPeers); err != nil {
 			return cfg, fmt.Errorf("listen_peers: %w", err)

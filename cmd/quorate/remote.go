@@ -17,16 +17,20 @@ import (
 
 // remote are the flags of every verb that talks to nodes.
 type remote struct {
+	cmd     *cobra.Command
 	nodes   []string
 	policy  string
 	channel string
+	proof   string // of the channel, when the policy is the main one's
 	wait    time.Duration
 }
 
 func (r *remote) flags(cmd *cobra.Command) {
+	r.cmd = cmd
 	cmd.Flags().StringSliceVar(&r.nodes, "node", nil, "URL of a node, may be repeated; none is trusted")
 	cmd.Flags().StringVar(&r.policy, "policy", "", "policy file (C2SP tlog-policy): the one thing trusted")
-	cmd.Flags().StringVar(&r.channel, "channel", "main", "channel")
+	cmd.Flags().StringVar(&r.channel, "channel", "", "channel; default: that of the policy. With the main channel's policy and the name of another, that one is proved first")
+	cmd.Flags().StringVar(&r.proof, "channel-proof", "", "file that proves the channel (quorate channel proof); default: nodes are asked for it")
 	cmd.Flags().DurationVar(&r.wait, "wait", 5*time.Minute, "how long a busy or slow ledger is asked again")
 }
 
@@ -42,11 +46,26 @@ func (r *remote) client() (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := client.New(client.Config{Nodes: r.nodes, Channel: r.channel, Policy: p, Wait: r.wait})
+	own := channelOf(p.Origin)
+	c, err := client.New(client.Config{Nodes: r.nodes, Channel: own, Policy: p, Wait: r.wait})
 	if err != nil {
 		return nil, usage{err}
 	}
-	return c, nil
+	var f *verify.Further
+	switch {
+	case r.proof != "":
+		if f, err = readChannelProof(r.proof, c.Trust()); err == nil && r.channel != "" && r.channel != f.Name {
+			err = usage{fmt.Errorf("%s proves channel %q, not %q", r.proof, f.Name, r.channel)}
+		}
+	case r.channel == "" || r.channel == own:
+		return c, nil
+	default:
+		_, f, err = c.ChannelProof(r.cmd.Context(), r.channel)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c.Of(f)
 }
 
 func readPolicy(path string) (*tlog.Policy, error) {

@@ -104,7 +104,7 @@ func (c *ocspConfig) issuers() (out []ocsp.Issuer, err error) {
 // responder answers OCSP. A node may run longer than a responder certificate lasts, so it looks at them every hour.
 type responder struct {
 	cfg     memberConfig
-	reader  ledger.Reader
+	readers []ledger.Reader // of the channels that it answers from, the oldest first; at least one
 	now     func() time.Time
 	founded time.Time
 
@@ -120,10 +120,10 @@ type answering struct {
 	until   time.Time
 }
 
-func newResponder(cfg memberConfig, reader ledger.Reader, now func() time.Time) (*responder, error) {
-	r := &responder{cfg: cfg, reader: reader, now: now}
+func newResponder(cfg memberConfig, readers []ledger.Reader, now func() time.Time) (*responder, error) {
+	r := &responder{cfg: cfg, readers: readers, now: now}
 	var err error
-	if r.founded, err = ocsp.Founded(context.Background(), reader); err != nil {
+	if r.founded, err = ocsp.Founded(context.Background(), readers[0]); err != nil {
 		return nil, err
 	}
 	first, err := r.renew(&answering{}, now())
@@ -166,7 +166,11 @@ func (r *responder) renew(old *answering, now time.Time) (*answering, error) {
 	if old.Responder != nil && same && bytes.Equal(own, old.own) {
 		return next, nil
 	}
-	made, err := ocsp.New(ocsp.Config{Source: ocsp.NewLedgerSource(r.reader), Key: r.cfg.keys.responder, Certificate: own, Issuers: issuers,
+	var sources []ocsp.Source
+	for _, reader := range r.readers {
+		sources = append(sources, ocsp.NewLedgerSource(reader))
+	}
+	made, err := ocsp.New(ocsp.Config{Source: ocsp.Several(sources...), Key: r.cfg.keys.responder, Certificate: own, Issuers: issuers,
 		ExtendedRevoke: r.cfg.ocsp.NonIssued == "revoked", ArchiveCutoff: r.founded, UnknownRate: r.cfg.ocsp.UnknownRate, Answers: r.cfg.ocsp.Answers,
 		Staleness: r.cfg.ocsp.staleness, Prefix: ocspPrefix, Now: r.now, Log: r.cfg.log})
 	if err != nil {

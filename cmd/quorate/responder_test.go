@@ -62,14 +62,14 @@ func newRenewal(t *testing.T, ocsp ocspConfig) *renewal {
 	}
 	c := &nodeConfig{Member: "ca-a", Responder: filepath.Join(x.dir, "responder.pem"), keys: &nodeKeys{responder: key, more: &nodeKeys{}}}
 	now := func() time.Time { return x.time }
-	x.responder = &responder{cfg: memberConfig{keys: c.keys, certificate: c.certificate, ocsp: ocsp, log: quietLog()}, reader: emptyLedger{now: now}, now: now}
+	x.responder = &responder{cfg: memberConfig{keys: c.keys, certificate: c.certificate, ocsp: ocsp, log: quietLog()}, readers: []ledger.Reader{emptyLedger{now: now}}, now: now}
 	return x
 }
 
 func (x *renewal) start() {
 	x.t.Helper()
 	var err error
-	if x.responder, err = newResponder(x.cfg, x.reader, x.now); err != nil {
+	if x.responder, err = newResponder(x.cfg, x.readers, x.now); err != nil {
 		x.t.Fatal(err)
 	}
 }

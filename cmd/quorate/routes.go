@@ -10,9 +10,9 @@ import (
 	"github.com/quorate-pki/quorate/ledger/node"
 )
 
-// route is a row of the table of what a node serves: everything under Prefix goes to Handler. There is one
-// listener, for users, and none of it needs authentication: transactions carry their signatures, and what is read
-// is public among those who reach the port.
+// route is a row of the table of what is served at an address: everything under Prefix goes to Handler. None of it needs
+// authentication: transactions carry their signatures, and what is read is public among those who reach the port. So a channel
+// that some of those must not read has an address of its own.
 type route struct {
 	Prefix  string
 	Handler http.Handler
@@ -36,21 +36,53 @@ func (rs routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	problem.Write(w, reason.New(reason.NotFound, ""))
 }
 
-// health answers 200 while the node can do its work, else 503; the body says why.
-func health(n *node.Node) http.Handler {
+const healthPrefix = "/healthz"
+
+// healthPage is the first channel's health, and that of the others beside it.
+type healthPage struct {
+	node.Health
+	Channels map[string]node.Health `json:"channels,omitempty"` // of further channels, by name
+}
+
+// health answers 200 while the first of the channels can do its work, else 503; the body says why, and how the others are. Below its
+// own address it answers so for any of them: /healthz/<channel>.
+func health(channels func() []*channel) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h, err := n.Health(r.Context())
-		if err != nil {
-			problem.Write(w, reason.New(reason.Stopping, ""))
+		var page healthPage
+		name, one := strings.CutPrefix(r.URL.Path, healthPrefix+"/")
+		found := false
+		for _, c := range channels() {
+			if one && c.name != name {
+				continue
+			}
+			h, err := c.health(r.Context())
+			switch {
+			case err != nil && !found:
+				problem.Write(w, reason.New(reason.Stopping, ""))
+				return
+			case err != nil:
+				h = node.Health{Channel: c.name, Trouble: err.Error()}
+			}
+			if !found {
+				page.Health, found = h, true
+				continue
+			}
+			if page.Channels == nil {
+				page.Channels = map[string]node.Health{}
+			}
+			page.Channels[c.name] = h
+		}
+		if !found {
+			problem.Write(w, reason.New(reason.UnknownChannel, "%q", name))
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
-		if !h.OK {
+		if !page.OK {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 		e := json.NewEncoder(w)
 		e.SetIndent("", "  ")
-		_ = e.Encode(h) // the client may be gone
+		_ = e.Encode(page) // the client may be gone
 	})
 }

@@ -53,6 +53,9 @@ func TestScripts(t *testing.T) {
 			"crash":     scriptCrash,
 			"interrupt": scriptInterrupt,
 			"until":     scriptUntil,
+
+			"hides": scriptHides,
+			"asks":  scriptAsks,
 		},
 	})
 }
@@ -296,7 +299,7 @@ func scriptReady(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	end := time.Now().Add(patience)
 	for _, name := range args {
-		for !strings.HasSuffix(ts.ReadFile(name+".out"), " member "+name+"\n") {
+		for !strings.Contains(ts.ReadFile(name+".out"), " member "+name+"\n") {
 			if time.Now().After(end) {
 				ts.Fatalf("%s is not ready; it says\n%s", name, ts.ReadFile(name+".err"))
 			}

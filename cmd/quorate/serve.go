@@ -10,7 +10,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -19,11 +18,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-
 	"github.com/quorate-pki/quorate/ca"
 	"github.com/quorate-pki/quorate/ledger"
-	"github.com/quorate-pki/quorate/ledger/api"
 	"github.com/quorate-pki/quorate/ledger/node"
 	"github.com/quorate-pki/quorate/ledger/peer"
 )
@@ -174,7 +170,7 @@ func (c *consortium) startMember(ctx context.Context, m ledger.Member, listen st
 	}
 	return startMember(ctx, memberConfig{name: m.Name, data: filepath.Join(c.dir, "nodes", m.Name), genesis: c.genesis, set: c.set, keys: keys,
 		certificate: func(now time.Time, _ crypto.Signer) ([]byte, error) { return c.certificate(m.Name, now) },
-		listen:      listen, peers: peers, addresses: c.addresses, log: c.log})
+		listen:      listen, channels: filepath.Join(c.dir, channelsName, m.Name), peers: peers, addresses: c.addresses, log: c.log})
 }
 
 // certificate is a member's responder certificate; all are renewed when one must be.
@@ -280,95 +276,82 @@ type memberConfig struct {
 	certificate func(now time.Time, key crypto.Signer) ([]byte, error)
 	ocsp        ocspConfig
 	listen      string            // host:port for users; port 0: any free one
+	channels    string            // directory of further channels; "": none are run
 	peers       net.Listener      // for peers; nil for a member alone
 	addresses   map[string]string // member name -> host:port for peers
 	log         *slog.Logger
 }
 
-// member is one running member: node and HTTP server.
+// member is one running member: a node for each of its channels, and the servers that answer users.
 type member struct {
-	name   string
-	node   *node.Node
-	server *http.Server
-	url    string
-	done   chan error
+	cfg     memberConfig
+	name    string
+	port    *peer.Port // of its peers, on all channels; nil for a member alone
+	first   *channel   // the consortium's first channel, which decides about the others
+	node    *node.Node // of that
+	faces   *faces
+	further *further   // nil: not attended to
+	url     string     // where the first channel's users are answered
+	done    chan error // why the member cannot go on: a server's end, the port's, or the first channel's node's
 }
 
-// startMember boots a member: node (recovery, peers, orderer), responder, listener. The listener for users comes last, so
-// nobody is answered before a quorum is there.
+// startMember boots a member: the first channel's node (recovery, peers, orderer), responder, listener. The listener for users comes
+// last, so nobody is answered before a quorum is there. Further channels come by attend.
 func startMember(ctx context.Context, cfg memberConfig) (*member, error) {
 	cfg.log = cfg.log.With("member", cfg.name)
-	nc := node.Config{FS: vfs.Default, Dir: cfg.data, Genesis: cfg.genesis, Member: cfg.name, Now: time.Now, Log: cfg.log,
-		LogKey: cfg.keys.log, CosigningKey: cfg.keys.cosigning, BlockKey: cfg.keys.block,
-		More: []node.MemberKeys{{Log: cfg.keys.more.log, Cosigning: cfg.keys.more.cosigning, Block: cfg.keys.more.block}}}
-	if cfg.peers != nil {
-		var err error
-		nc.Listen = cfg.peers
-		var more []crypto.Signer
-		if cfg.keys.more.tls != nil {
-			more = append(more, cfg.keys.more.tls)
-		}
-		nc.Network, err = peer.New(peer.Config{Members: cfg.set, Self: cfg.name, Key: cfg.keys.tls, More: more, Addresses: cfg.addresses, Now: time.Now, Log: cfg.log})
-		if err != nil {
-			return nil, err
-		}
-	}
-	n, err := node.Open(ctx, nc)
+	first, err := newChannelOf(cfg.genesis)
 	if err != nil {
 		return nil, err
 	}
-	if err := n.Ready(ctx); err != nil {
-		return nil, errors.Join(err, n.Close())
+	first.data = cfg.data
+	m := &member{cfg: cfg, name: cfg.name, done: make(chan error, 1), first: first}
+	m.faces = &faces{m: m}
+	if cfg.peers != nil {
+		m.port = peer.NewPort(time.Now, cfg.log)
+		go func() { m.ends(m.port.Serve(cfg.peers)) }()
 	}
-	m, err := serve(ctx, n, cfg)
+	n, err := m.startChannel(ctx, m.first, cfg.log)
 	if err != nil {
-		return nil, errors.Join(err, n.Close())
+		return nil, errors.Join(err, m.closePort())
+	}
+	m.node = n
+	m.first.runs(n)
+	if err := m.serve(ctx); err != nil {
+		return nil, errors.Join(err, m.faces.stop(), n.Close(), m.closePort())
 	}
 	return m, nil
 }
 
-func serve(ctx context.Context, n *node.Node, cfg memberConfig) (*member, error) {
-	row, err := rowInForce(ctx, n, cfg.name)
+func (m *member) closePort() error {
+	if m.port == nil {
+		return nil
+	}
+	return m.port.Close()
+}
+
+// serve answers users of the first channel.
+func (m *member) serve(ctx context.Context) error {
+	row, err := rowInForce(ctx, m.node, m.name)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if cfg.keys.responder, err = cfg.keys.responderIn(row); err != nil {
-		return nil, usage{fmt.Errorf("keys: %w", err)}
+	if m.cfg.keys.responder, err = m.cfg.keys.responderIn(row); err != nil {
+		return usage{fmt.Errorf("keys: %w", err)}
 	}
-	answers, err := newResponder(cfg, n, time.Now)
+	own, err := m.faces.open(m.cfg.listen)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	teller, err := teller(cfg, row)
-	if err != nil {
-		return nil, err
+	m.url = own.url
+	if err := m.faces.expect(m.first); err != nil {
+		return err
 	}
-	stopping, stop := context.WithCancel(context.Background())
-	ledgerAPI := api.New(api.Config{Channel: cfg.set.Channel, Log: "0", Reader: n, Submit: n, Epochs: n, Teller: teller, Logger: cfg.log, Changed: n.Changed, Stopping: stopping.Done()})
-	handler := routes{
-		{"/v1", ledgerAPI},
-		{"/log", ledgerAPI},
-		{ocspPrefix, answers},
-		{"/healthz", health(n)},
-		{"/metrics", metrics(n)},
-	}
-	l, err := net.Listen("tcp", cfg.listen)
-	if err != nil {
-		stop()
-		return nil, fmt.Errorf("listen: %w", err)
-	}
-	m := &member{name: cfg.name, node: n, url: "http://" + l.Addr().String(), done: make(chan error, 2)} // the server's end, and the node's
-	m.server = &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 20 * time.Second,
-		WriteTimeout: 120 * time.Second, IdleTimeout: 120 * time.Second, MaxHeaderBytes: 64 << 10,
-		ErrorLog: slog.NewLogLogger(cfg.log.Handler(), slog.LevelWarn)}
-	m.server.RegisterOnShutdown(stop)
-	go func() { m.done <- m.server.Serve(l) }()
 	go func() {
-		if err := n.Failure(stopping); err != nil {
-			m.done <- err
+		if err := m.node.Failure(own.stopping); err != nil {
+			m.ends(err)
 		}
 	}()
-	return m, nil
+	return nil
 }
 
 // rowInForce is this member's row in the member set in force, once there is one.
@@ -399,25 +382,21 @@ func rowInForce(ctx context.Context, n *node.Node, name string) (*ledger.Member,
 	}
 }
 
-// teller is who signs that certificates are unknown: the member, by the key it signs OCSP answers with.
-func teller(cfg memberConfig, m *ledger.Member) (api.Teller, error) {
-	key, err := ledger.NewSigner(cfg.keys.responder, m.Keys[ledger.KeyResponder])
-	if err != nil {
-		return api.Teller{}, fmt.Errorf("the responder key: %w", err)
+// ends tells whoever runs the member why it cannot go on. The first reason is enough.
+func (m *member) ends(err error) {
+	select {
+	case m.done <- err:
+	default:
 	}
-	return api.Teller{Member: m.Number, Key: key}, nil
 }
 
-// stop takes no new requests, lets the ones at hand end, then closes the node.
+// stop takes no new requests, lets the ones at hand end, then closes the nodes.
 func (m *member) stop() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	err := m.server.Shutdown(ctx)
-	if err != nil {
-		// Whoever still talks is cut off: the node waits for its readers, and they for their clients.
-		err = m.server.Close()
+	err := m.faces.stop()
+	if m.further != nil {
+		err = errors.Join(err, m.further.close())
 	}
-	return errors.Join(err, m.node.Close())
+	return errors.Join(err, m.node.Close(), m.closePort())
 }
 
 // stopAll stops members side by side.

@@ -27,16 +27,20 @@ type question struct {
 func newStatus() *cobra.Command {
 	var r remote
 	var save string
+	var all bool
 	var maxAge time.Duration
 	cmd := &cobra.Command{
-		Use:   "status --node URL --policy FILE [--save FILE] [--max-age 10m] CERT | CERT... | DIR... | -",
+		Use:   "status --node URL --policy FILE [--channel NAME | --all-channels] [--save FILE] [--max-age 10m] CERT | CERT... | DIR... | -",
 		Short: "Ask how certificates stand, with proof",
 		Long: `Ask nodes how a certificate stands, and check the proof: good, suspended or revoked, since when and why. For several certificates
 (files, directories, "-" for a PEM stream) it is a line each, and the counts at the end; exit 1 when one is refused, else 3 when one is
 not established.
 
 That a certificate is unknown nobody can prove. "unknown" is what f+1 members say, each under its signature, so that one honest member is
-among them: give the URLs of that many. It is exit 3, as is a certificate of which fewer say so.`,
+among them: give the URLs of that many. It is exit 3, as is a certificate of which fewer say so.
+
+With --all-channels one certificate is asked for on the channel of the policy, the main one, and on every further channel that it created
+and one of the nodes serves: each is proved first. The exit code is that of the worst answer among the channels that know it.`,
 		Example: `  quorate status --node http://127.0.0.1:8440 --policy q/policy --save dev1.status dev1/cert.pem
   cat batch.pem | quorate status --node http://127.0.0.1:8440 --node http://127.0.0.1:8441 --policy q/policy -`,
 		Args: args(cobra.MinimumNArgs(1)),
@@ -46,6 +50,17 @@ among them: give the URLs of that many. It is exit 3, as is a certificate of whi
 				return err
 			}
 			q := &question{out: cmd.OutOrStdout(), c: c, maxAge: maxAge, now: time.Now}
+			if all {
+				if !one(names) || save != "" || r.channel != "" || r.proof != "" {
+					return usage{errors.New("--all-channels is for one certificate, without --save and --channel")}
+				}
+				x := &across{out: q.out, main: c}
+				return x.each(cmd.Context(), c.Name(), func(c *client.Client) error {
+					of := *q
+					of.c = c
+					return of.one(cmd.Context(), names[0], "")
+				})
+			}
 			if one(names) {
 				return q.one(cmd.Context(), names[0], save)
 			}
@@ -56,6 +71,7 @@ among them: give the URLs of that many. It is exit 3, as is a certificate of whi
 		},
 	}
 	r.flags(cmd)
+	cmd.Flags().BoolVar(&all, "all-channels", false, "ask on every channel that the nodes serve")
 	cmd.Flags().StringVar(&save, "save", "", "write the status proof to this file")
 	cmd.Flags().DurationVar(&maxAge, "max-age", 10*time.Minute, "how old the state may be; nodes renew it every 30 seconds")
 	return cmd

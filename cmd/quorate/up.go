@@ -52,6 +52,9 @@ Prints one line "ready URL ..." for each member once a quorum answers. Any membe
 				fmt.Fprintf(cmd.OutOrStdout(), "ready %s member %s policy %s\n", m.url, m.name, filepath.Join(dir, policyName))
 				go func() { ended <- <-m.done }()
 			}
+			for _, m := range running {
+				m.attend(announce(cmd.OutOrStdout(), m.name))
+			}
 			for {
 				select {
 				case <-cmd.Context().Done():

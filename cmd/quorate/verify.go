@@ -17,11 +17,11 @@ import (
 const maxProofFile = 256 << 10
 
 func newVerify() *cobra.Command {
-	var policy, receipt, status, members string
+	var policy, receipt, status, members, channel string
 	var publishedOnly bool
 	var maxAge time.Duration
 	cmd := &cobra.Command{
-		Use:   "verify --policy FILE --receipt FILE [--status FILE | --published-only] [--members FILE] [--max-age 24h] CERT",
+		Use:   "verify --policy FILE [--channel-proof FILE] --receipt FILE [--status FILE | --published-only] [--members FILE] [--max-age 24h] CERT",
 		Short: "Check a receipt, and a status, offline",
 		Long: `Check offline that a certificate was published, and with --status that it still stood. Without a status the verdict
 is "published, status not checked", exit 3; --published-only makes that 0.
@@ -40,6 +40,16 @@ the member sets in between: each is signed by a quorum of the one before.`,
 			p, err := readTrust(policy, members)
 			if err != nil {
 				return err
+			}
+			if channel != "" {
+				f, err := readChannelProof(channel, p)
+				if err != nil {
+					return err
+				}
+				if p, err = verify.NewTrust(f.Policy, time.Now()); err != nil {
+					return err
+				}
+				tellChannel(cmd.OutOrStdout(), f)
 			}
 			der, err := readCertificate(a[0])
 			if err != nil {
@@ -72,6 +82,7 @@ the member sets in between: each is signed by a quorum of the one before.`,
 	f.StringVar(&policy, "policy", "", "policy file: the one thing trusted")
 	f.StringVar(&members, "members", "", "member sets that lead from the policy's to a newer one, as `quorate policy update --members` writes them")
 	f.StringVar(&receipt, "receipt", "", "receipt of the certificate (.tlog-proof)")
+	f.StringVar(&channel, "channel-proof", "", "the receipt is of a further channel, which this file proves by the main channel's policy")
 	f.StringVar(&status, "status", "", "status proof, as `quorate status --save` writes it")
 	f.BoolVar(&publishedOnly, "published-only", false, "do not ask whether it still stands")
 	f.DurationVar(&maxAge, "max-age", 24*time.Hour, "how old a status may be")

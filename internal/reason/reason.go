@@ -37,8 +37,8 @@ var outcomes = []Reason{
 }
 
 // parts are the table, in order of code.
-func parts() [9][]Reason {
-	return [9][]Reason{outcomes, transactions, certificates, authority, governance, members, rules, verification, edge}
+func parts() [10][]Reason {
+	return [10][]Reason{outcomes, transactions, certificates, authority, governance, members, rules, channels, verification, edge}
 }
 
 // All returns every row, in order of code. The slice is the caller's own.

@@ -173,8 +173,8 @@ var schemas = map[string]any{"Problem": problem.Details{}, "Head": Head{}, "Verd
 	"Organisation": Organisation{}, "Namespace": Namespace{}, "LineKey": LineKey{}, "Proved": Proved{}, "Refused": Refused{}, "Expectation": Expectation{},
 	"Explanation": Explanation{}, "Statuses": Statuses{}, "Certificates": Certificates{}, "CertificateName": CertificateName{}, "Places": Places{},
 	"Evidence": Evidence{}, "OrganisationChange": OrganisationChange{}, "NamespaceChange": NamespaceChange{}, "CutOff": CutOff{}, "CutOffEffect": CutOffEffect{},
-	"Rules": Rules{}, "Rule": Rule{}, "Proposal": Proposal{}, "Operation": Operation{}, "Vote": Vote{}, "Withdrawal": Withdrawal{}, "Standing": Standing{},
-	"MemberSet": MemberSet{}, "Member": Member{}, "ProposalPage": ProposalPage{}, "Proposals": Proposals{}, "ProposalTitle": ProposalTitle{}}
+	"Channel": Channel{}, "Rules": Rules{}, "Rule": Rule{}, "Proposal": Proposal{}, "Operation": Operation{}, "Vote": Vote{}, "Withdrawal": Withdrawal{},
+	"Standing": Standing{}, "MemberSet": MemberSet{}, "Member": Member{}, "ProposalPage": ProposalPage{}, "Proposals": Proposals{}, "ProposalTitle": ProposalTitle{}}
 
 // TestOpenAPISchemas holds the schemas to the types that are encoded, and every reference to something that is there.
 func TestOpenAPISchemas(t *testing.T) {

@@ -14,6 +14,7 @@ type Registered struct {
 	LineKey      *LineKey      `json:"line_key,omitempty"`
 	Rules        *Rules        `json:"rules,omitempty"`
 	Rule         *Rule         `json:"admission_rule,omitempty"`
+	Channel      *Channel      `json:"channel,omitempty"`
 
 	OrganisationChange *OrganisationChange `json:"organisation_change,omitempty"`
 	NamespaceChange    *NamespaceChange    `json:"namespace_change,omitempty"`
@@ -104,6 +105,14 @@ type Rule struct {
 	Replaces     string `json:"replaces,omitempty"`     // SHA-256 of the text that it replaces; absent: there was none
 }
 
+// Channel is a further channel that is created, or restated: all that the main channel knows of it.
+type Channel struct {
+	Name    string   `json:"name"`
+	ID      string   `json:"id"`      // hex
+	Genesis string   `json:"genesis"` // SHA-256 of its genesis block, hex
+	Members []uint64 `json:"members"` // by number
+}
+
 // describeRegistration says what an operation registers under an id, and what the operation is called.
 func describeRegistration(args any, id ledger.OrgID) (kind string, r Registered) {
 	switch a := args.(type) {
@@ -140,6 +149,9 @@ func describeRegistration(args any, id ledger.OrgID) (kind string, r Registered)
 		kind, r.CutOff = "cut-off", describeCutOff(a)
 	case *ledger.MemberSetChange:
 		kind, r.MemberSet = "member-set", describeMemberSet(a.Document)
+	case *ledger.Channel:
+		kind, r.Channel = "channel", &Channel{Name: a.Name, ID: hex.EncodeToString(a.ID[:]), Genesis: hex.EncodeToString(a.Genesis[:]),
+			Members: append([]uint64{}, a.Members...)}
 	}
 	return kind, r
 }

@@ -128,7 +128,8 @@ func (c *Client) each(ask func(node string) (refused bool, err error)) error {
 			c.last.Store(int64(at))
 			return nil
 		}
-		if code, ok := reason.CodeOf(err); ok && refused && code != reason.NotFound {
+		// Another node may serve the channel, or have what this one has not yet.
+		if code, ok := reason.CodeOf(err); ok && refused && code != reason.NotFound && code != reason.UnknownChannel {
 			if s := problem.Status(code); s < 500 && s != http.StatusTooManyRequests {
 				return err
 			}

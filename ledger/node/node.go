@@ -49,7 +49,7 @@ type Config struct {
 
 	// What a member among several needs; a member alone has neither.
 	Network *peer.Network // connections to the other members; the node serves and closes it
-	Listen  net.Listener  // where peers connect
+	Listen  net.Listener  // where peers connect; nil: the network's port, which channels share
 	// Heartbeat: without a sign of the leader for this long a member stands for election; default 1 s.
 	Heartbeat time.Duration
 	// Entries of the orderer's log after which it is cut; default 512. A member that lags further catches up by tiles.

@@ -164,7 +164,7 @@ func (n *Node) openOrderer() error {
 		n.engine = order.NewLocal(order.LocalConfig{FS: n.cfg.FS, Dir: dir, Log: n.cfg.Log, Rotate: n.cfg.Segment, Pool: pool, Failed: failed})
 		return nil
 	}
-	if n.cfg.Network == nil || n.cfg.Listen == nil {
+	if n.cfg.Network == nil {
 		return errors.New("a member among several needs a network")
 	}
 	if err := durable.MkdirAll(n.cfg.FS, n.cfg.Dir, dir); err != nil {

@@ -39,10 +39,10 @@ type streams struct {
 func (n *Network) Streams(protocol string) net.Listener {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	s := n.streams[protocol]
+	s := n.streams[protocol+n.suffix]
 	if s == nil {
 		s = &streams{n: n, protocol: protocol, in: make(chan *Conn), quit: make(chan struct{})}
-		n.streams[protocol] = s
+		n.streams[protocol+n.suffix] = s
 	}
 	return s
 }
@@ -71,7 +71,7 @@ func (s *streams) Close() error {
 		close(s.quit)
 		s.n.mu.Lock()
 		defer s.n.mu.Unlock()
-		delete(s.n.streams, s.protocol)
+		delete(s.n.streams, s.protocol+s.n.suffix)
 	})
 	return nil
 }

@@ -3,8 +3,8 @@
 // protocols, chosen by ALPN.
 //
 // It promises: both ends of every connection it hands out have proved the key of the member they are named after, on
-// the protocol that was asked for, and Close ends every one of them. It must never trust an address or the names in
-// a certificate, and never answer a peer that it cannot name.
+// the protocol and for the channel that was asked for, and Close ends every one of them. It must never trust an address or the
+// names in a certificate, never answer a peer that it cannot name, and never take a member of one channel for one of another.
 package peer
 
 import (
@@ -24,7 +24,7 @@ import (
 	"github.com/quorate-pki/quorate/ledger"
 )
 
-// Protocols, as ALPN names.
+// Protocols. On the wire they are ALPN names; those of a channel that has a Tag end in "/" and its 64 hex digits.
 const (
 	Raft     = "quorate-raft/1" // the orderer's
 	Exchange = "quorate-peer/1" // HTTP/1.1 inside
@@ -46,6 +46,13 @@ type Config struct {
 	Addresses map[string]string // member name -> host:port where it listens for peers; Self may be missing
 	Now       func() time.Time  // required
 	Log       *slog.Logger      // required
+
+	// Tag tells this channel's connections from those of others that share a Port: the hash of its genesis block. Zero for the
+	// consortium's first channel. Members with different tags do not talk to each other at all.
+	Tag ledger.Hash
+
+	// Port is what Serve takes connections from when it is given no listener: one that several channels share. Default: none.
+	Port *Port
 }
 
 // Network is this member among the others. Safe for concurrent use.
@@ -55,22 +62,20 @@ type Network struct {
 	certs     map[string]tls.Certificate // of this member's own keys, by SPKI
 	now       func() time.Time
 	log       *slog.Logger
+	suffix    string // of protocols on the wire
+	port      *Port  // nil: none is shared
 	patience  time.Duration
 	client    *http.Transport
-	slots     chan struct{} // one for every handshake that runs
 
 	ctx  context.Context // ends with Close
 	stop context.CancelFunc
 
-	mu       sync.Mutex
-	keys     map[string]string // member name -> SPKI of its TLS key in the newest set
-	names    map[string]string // and back; also keys of the set before that, of members whose key is another now or who left
-	cert     tls.Certificate
-	open     map[io.Closer]string // everything Close must close; the member's name for what was accepted from it
-	streams  map[string]*streams
-	second   int64 // of the newest refusal
-	refusals int   // in it
-	unlogged int
+	mu      sync.Mutex
+	keys    map[string]string // member name -> SPKI of its TLS key in the newest set
+	names   map[string]string // and back; also keys of the set before that, of members whose key is another now or who left
+	cert    tls.Certificate
+	open    map[io.Closer]string // everything Close must close; the member's name for what was accepted from it
+	streams map[string]*streams  // by the protocol's name on the wire
 }
 
 // New checks that Key is Self's in the member set.
@@ -79,8 +84,10 @@ func New(cfg Config) (*Network, error) {
 		return nil, errors.New("peer: members, key, clock and log are required")
 	}
 	n := &Network{self: cfg.Self, certs: map[string]tls.Certificate{}, addresses: maps.Clone(cfg.Addresses),
-		now: cfg.Now, log: cfg.Log, patience: patience, slots: make(chan struct{}, maxHandshakes),
-		open: map[io.Closer]string{}, streams: map[string]*streams{}}
+		now: cfg.Now, log: cfg.Log, port: cfg.Port, patience: patience, open: map[io.Closer]string{}, streams: map[string]*streams{}}
+	if cfg.Tag != (ledger.Hash{}) {
+		n.suffix = fmt.Sprintf("/%x", cfg.Tag)
+	}
 	for name, addr := range n.addresses {
 		if _, _, err := net.SplitHostPort(addr); err != nil {
 			return nil, fmt.Errorf("peer: address of %q: %w", name, err)
@@ -175,10 +182,11 @@ func (n *Network) dial(ctx context.Context, protocol, member string) (*Conn, err
 		_ = raw.Close()
 		return nil, net.ErrClosed
 	}
-	c := &Conn{Conn: tls.Client(raw, n.clientTLS(protocol, key)), peer: member, protocol: protocol, n: n, raw: raw}
+	wire := protocol + n.suffix
+	c := &Conn{Conn: tls.Client(raw, n.clientTLS(wire, key)), peer: member, protocol: protocol, n: n, raw: raw}
 	err = c.HandshakeContext(ctx)
-	if got := c.ConnectionState().NegotiatedProtocol; err == nil && got != protocol {
-		err = fmt.Errorf("it answers with protocol %q, not %q", got, protocol)
+	if got := c.ConnectionState().NegotiatedProtocol; err == nil && got != wire {
+		err = fmt.Errorf("it answers with protocol %q, not %q", got, wire)
 	}
 	if err != nil {
 		_ = raw.Close()

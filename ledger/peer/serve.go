@@ -1,88 +1,40 @@
 package peer
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
-	"sync"
-	"time"
 )
 
-// Serve accepts connections until Close, and returns nil after it. It owns l.
+// Serve accepts connections until Close, and returns nil after it: on the port that is shared, when there is one and l is nil, or on
+// l, which it owns.
 func (n *Network) Serve(l net.Listener) error {
-	var wg sync.WaitGroup
-	if !n.track(l) {
-		_ = l.Close()
+	if l == nil {
+		if n.port == nil {
+			return errors.New("peer: neither a port nor a listener")
+		}
+		if err := n.port.Add(n); err != nil {
+			return err
+		}
+		<-n.ctx.Done()
 		return nil
 	}
-	for {
-		raw, err := l.Accept()
-		switch t := interface{ Temporary() bool }(nil); {
-		case n.ctx.Err() != nil:
-			if err == nil {
-				_ = raw.Close()
-			}
-			wg.Wait()
-			return nil
-		case err == nil:
-		case errors.As(err, &t) && t.Temporary(): // no file descriptor is left, say
-			n.log.Warn("accepting a peer", "err", err)
-			select {
-			case <-time.After(time.Second):
-			case <-n.ctx.Done():
-			}
-			continue
-		default:
-			n.forget(l)
-			_ = l.Close()
-			return fmt.Errorf("accepting peers: %w", err)
-		}
-		select {
-		case n.slots <- struct{}{}:
-			wg.Go(func() { n.receive(raw) })
-		default:
-			_ = raw.Close()
-			n.refused(raw, errors.New("too many handshakes at once"))
-		}
+	p := NewPort(n.now, n.log)
+	p.patience = n.patience
+	if !n.track(p) {
+		_ = p.Close()
+		return p.Serve(l)
 	}
+	defer n.forget(p)
+	if err := p.Add(n); err != nil {
+		return err
+	}
+	return p.Serve(l)
 }
 
-// receive takes one connection from the first byte to whoever accepts its protocol. It gives the handshake's slot back.
-func (n *Network) receive(raw net.Conn) {
-	c, s, err := n.shake(raw)
-	<-n.slots
-	if err != nil {
-		n.refused(raw, err)
-		_ = raw.Close()
-		n.forget(raw)
-		return
-	}
-	t := time.NewTimer(n.patience)
-	defer t.Stop()
-	select {
-	case s.in <- c:
-		return
-	case <-t.C:
-		n.log.Warn("nobody accepted a peer's connection", "peer", c.peer, "protocol", c.protocol)
-	case <-s.quit:
-	case <-n.ctx.Done():
-	}
-	_ = c.Close()
-}
-
-// shake names the peer of an accepted connection, or refuses it.
-func (n *Network) shake(raw net.Conn) (*Conn, *streams, error) {
-	if !n.track(raw) {
-		return nil, nil, net.ErrClosed
-	}
-	ctx, cancel := context.WithTimeout(n.ctx, n.patience)
-	defer cancel()
-	tc := tls.Server(raw, n.serverTLS())
-	if err := tc.HandshakeContext(ctx); err != nil {
-		return nil, nil, fmt.Errorf("handshake: %w", err)
-	}
+// accepted names the peer of a connection whose handshake is over, and finds who speaks its protocol.
+func (n *Network) accepted(raw net.Conn, tc *tls.Conn) (*Conn, *streams, error) {
 	cs := tc.ConnectionState()
 	peer, err := n.nameOf(cs)
 	if err != nil {
@@ -91,7 +43,7 @@ func (n *Network) shake(raw net.Conn) (*Conn, *streams, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	s := n.streams[cs.NegotiatedProtocol]
-	if s == nil || s.protocol == "" { // TLS lets pass who offers none
+	if s == nil || cs.NegotiatedProtocol == "" { // TLS lets pass who offers none
 		return nil, nil, fmt.Errorf("%s chose no protocol that is spoken here: %q", peer, cs.NegotiatedProtocol)
 	}
 	if n.ctx.Err() != nil {
@@ -107,25 +59,5 @@ func (n *Network) shake(raw net.Conn) (*Conn, *streams, error) {
 		return nil, nil, fmt.Errorf("%s has %d connections open already", peer, have)
 	}
 	n.open[raw] = peer
-	return &Conn{Conn: tc, peer: peer, protocol: cs.NegotiatedProtocol, n: n, raw: raw}, s, nil
-}
-
-// refused logs a refusal, but does not let strangers fill the disk.
-func (n *Network) refused(raw net.Conn, err error) {
-	if n.ctx.Err() != nil {
-		return
-	}
-	n.mu.Lock()
-	if now := n.now().Unix(); now != n.second {
-		n.second, n.refusals = now, 0
-	}
-	n.refusals++
-	loud, unlogged := n.refusals <= maxRefusals, n.unlogged
-	if n.unlogged++; loud {
-		n.unlogged = 0
-	}
-	n.mu.Unlock()
-	if loud {
-		n.log.Warn("refused a connection", "remote", raw.RemoteAddr().String(), "err", err, "unlogged", unlogged)
-	}
+	return &Conn{Conn: tc, peer: peer, protocol: s.protocol, n: n, raw: raw}, s, nil
 }

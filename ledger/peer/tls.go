@@ -124,7 +124,7 @@ func (n *Network) describe(key string) string {
 	return fmt.Sprintf("%x", id[:8])
 }
 
-// protocols are those that have a listener.
+// protocols are those that have a listener, as on the wire.
 func (n *Network) protocols() []string {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -57,6 +57,8 @@ func (r *registry) kindOf(args any, m *ledger.MemberSet) (kind, bool) {
 		return kind{quorum, narrows}, true
 	case *ledger.MemberSetChange:
 		return kind{quorum, effectOf(a, m)}, true
+	case *ledger.Channel: // who trusts the main channel may trust what is published there, too
+		return kind{quorum, widens}, true
 	}
 	return kind{}, false
 }
@@ -159,6 +161,8 @@ func (e *enactment) operation(position uint16, raw []byte) (*reason.Error, error
 		e.setRule(a, e.by)
 	case *ledger.MemberSetChange:
 		return e.changeMembers(a)
+	case *ledger.Channel:
+		return e.createChannel(a), nil
 	default:
 		return reason.New(reason.NotProposable, "%T", args), nil
 	}

@@ -277,6 +277,8 @@ func (j *judge) governed(tx *ledger.Parsed, x *Examined, at uint64, position uin
 		return j.judgeTakeBack(tx, a, e)
 	case *ledger.CutOff:
 		return j.judgeCutOff(tx, a, e)
+	case *ledger.Channel:
+		return j.restateChannel(tx, a, e), nil
 	case *ledger.Consortium:
 		return refuse(reason.New(reason.NotGenesis, "")), nil
 	}

@@ -127,6 +127,8 @@ func (f *folder) operation(l *ledger.OpLeaf, x *Examined, at uint64) error {
 		err = f.foldTakeBack(l, a, at)
 	case *ledger.CutOff:
 		err = f.foldCutOff(l, a, at)
+	case *ledger.Channel:
+		err = f.channelRestated(l, a, at)
 	default:
 		err = f.register(l, x.Args, at)
 	}

@@ -109,6 +109,9 @@ func (g *genesis) found(c *ledger.Consortium) error {
 	if c.RuleVersion == 0 || c.RuleVersion > ledger.NewestRules {
 		return fmt.Errorf("rule version %d, this build knows 1 to %d", c.RuleVersion, ledger.NewestRules)
 	}
+	if c.Main != nil && (c.RuleVersion < ledger.Governed || *c.Main == ledger.Hash{}) {
+		return fmt.Errorf("a further channel names the one that creates it, since rule version %d", ledger.Governed)
+	}
 	g.consortium, g.members = c, m
 	return nil
 }

@@ -52,7 +52,7 @@ func (f *folder) found(c *ledger.Consortium, at uint64) error {
 		return fmt.Errorf("%w: %w", ErrBadLeaves, err)
 	}
 	ch := &f.st.channel
-	ch.Consortium, ch.Name, ch.Rules, ch.MemberSet = c.Name, c.Channel, c.RuleVersion, c.MemberSet
+	ch.Consortium, ch.Name, ch.Rules, ch.MemberSet, ch.Main = c.Name, c.Channel, c.RuleVersion, c.MemberSet, c.Main
 	f.st.registry.enrol(m)
 	f.addGovernance(m)
 	return nil
@@ -111,6 +111,7 @@ func Load(store Loader, frontier tlog.Frontier) (*State, error) {
 				s.registry.proposals[binary.BigEndian.Uint64(k)] = v
 			}
 		}),
+		load(store, ledger.RecordFurther, len(ledger.Hash{}), func(_ []byte, v *ledger.FurtherChannel) { s.registry.channels[v.Name] = v }),
 		s.loadRules(store), s.loadFilter(store), s.loadChunks(store))
 	if err != nil {
 		return nil, fmt.Errorf("loading the state: %w", err)

@@ -23,6 +23,7 @@ type registry struct {
 	next       *memberSet                        // in force from the next height on, while a block that changes the set is judged
 	past       *ledger.MemberHistory             // of sets
 	book       ruleBook                          // members' own rules
+	channels   map[string]*ledger.FurtherChannel // by name
 }
 
 // memberSet is a member set as it came into force.
@@ -46,11 +47,13 @@ func newMemberSet(r ledger.MemberSetRecord) (*memberSet, error) {
 
 func newRegistry() *registry {
 	return &registry{map[ledger.OrgID]*ledger.OrgRecord{}, map[ledger.OrgID]*ledger.NamespaceRecord{},
-		map[ledger.Hash]*ledger.RegisteredKey{}, map[uint64]*ledger.ProposalRecord{}, map[ledger.OrgID][]ledger.OrgID{}, nil, nil, ledger.NewMemberHistory(), ruleBook{}}
+		map[ledger.Hash]*ledger.RegisteredKey{}, map[uint64]*ledger.ProposalRecord{}, map[ledger.OrgID][]ledger.OrgID{}, nil, nil, ledger.NewMemberHistory(), ruleBook{},
+		map[string]*ledger.FurtherChannel{}}
 }
 
 func (r *registry) clone() *registry {
-	return &registry{maps.Clone(r.orgs), maps.Clone(r.namespaces), maps.Clone(r.keys), maps.Clone(r.proposals), maps.Clone(r.delegated), r.sets, r.next, r.past, r.book.clone()}
+	return &registry{maps.Clone(r.orgs), maps.Clone(r.namespaces), maps.Clone(r.keys), maps.Clone(r.proposals), maps.Clone(r.delegated), r.sets, r.next, r.past, r.book.clone(),
+		maps.Clone(r.channels)}
 }
 
 // enrol puts a set in force after those that are there.
