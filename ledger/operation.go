@@ -82,7 +82,8 @@ type StatusChange struct {
 //   - 1: profile small-cell; namespaces of device serials and DNS names.
 //   - 2: also namespaces of PLMNs and hardware types, and the profiles server, gateway, iot and nf (docs/profiles.md says since when each is there).
 //   - 3: also proposals and votes of the members; line keys by the organisations' admins; changes of the member set; members' own admission rules
-//     (docs/rules.md); changes of organisations and namespaces, delegation, cut-offs (change.go); further channels (docs/channels.md).
+//     (docs/rules.md); changes of organisations and namespaces, delegation, cut-offs (change.go); further channels
+//     (docs/channels.md).
 const NewestRules uint64 = 3
 
 // Consortium opens genesis.

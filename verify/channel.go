@@ -13,19 +13,19 @@ import (
 type Further struct {
 	ledger.Channel
 	Set    *ledger.MemberSet // that it began with
-	Policy *tlog.Policy      // of its log, by that member set
+	Policy *tlog.Policy      // of its log, by that member set, until when the main channel's is; Trust follows those that came later
 	Leaf   uint64            // of the main channel's log: the statement
 }
 
-// Channel verifies that the main channel, which p trusts, created a further channel by a vote that took effect, and returns what
+// Channel verifies that the main channel, which p is of, created a further channel by a vote that took effect, and returns what
 // that channel's receipts and statuses are verified by. From the genesis transaction, whose hash the main channel voted for, it takes
 // the member set: a quorum of that one's members speaks for that channel, and nobody of the main channel has to.
-func Channel(p tlog.NoteVerifier, proof []byte) (*Further, error) {
+func Channel(p *Trust, proof []byte) (*Further, error) {
 	x, err := ledger.ParseChannelProof(proof)
 	if err != nil {
 		return nil, reason.New(reason.ChannelProof, "%v", err)
 	}
-	at, under, raw, err := Entry(p, x.Statement, nil)
+	at, _, raw, err := Entry(p, x.Statement, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +53,7 @@ func Channel(p tlog.NoteVerifier, proof []byte) (*Further, error) {
 	for _, m := range set.Members {
 		numbers = append(numbers, m.Number)
 	}
-	consortium, _, _ := strings.Cut(under.Origin, "/")
+	consortium, _, _ := strings.Cut(p.Policy().Origin, "/")
 	switch {
 	case set.Consortium != consortium || founding.Name != consortium:
 		return nil, reason.New(reason.ChannelProof, "it is of consortium %q, the policy of %q", set.Consortium, consortium)
@@ -62,5 +62,5 @@ func Channel(p tlog.NoteVerifier, proof []byte) (*Further, error) {
 	case set.Number != 1 || !slices.Equal(numbers, c.Members):
 		return nil, reason.New(reason.ChannelProof, "its members are %v, the main channel said %v", numbers, c.Members)
 	}
-	return &Further{Channel: *c, Set: set, Policy: set.Policy(0), Leaf: at.Index}, nil
+	return &Further{Channel: *c, Set: set, Policy: set.PolicyUntil(0, p.Policy().Expires), Leaf: at.Index}, nil
 }

@@ -77,7 +77,8 @@ func (x *channels) proof(spoil func(*ledger.ChannelProof)) []byte {
 // TestChannel takes a certificate of a further channel from nothing but the main channel's policy.
 func TestChannel(t *testing.T) {
 	x := furtherChannel(t, "b2b", 1)
-	main := x.c.Policy()
+	main, err := verify.NewTrust(x.c.Policy(), x.now)
+	must(t, err)
 	f, err := verify.Channel(main, x.proof(nil))
 	must(t, err)
 	if f.Name != "b2b" || f.ID != x.channel.ID || f.Leaf != x.stated || len(f.Set.Members) != 3 || f.Policy.Quorum != 3 || f.Policy.Origin != "test.example/b2b/0" {
@@ -127,6 +128,8 @@ func TestChannelRefuses(t *testing.T) {
 	mine := founding(func(_ *ledger.Consortium, set *ledger.MemberSet) {
 		set.Members[0].Keys[ledger.KeyCosigning] = x.c.SPKI("mallory")
 	})
+	main, err := verify.NewTrust(x.c.Policy(), x.now)
+	must(t, err)
 	for name, c := range map[string]struct {
 		proof []byte
 		want  reason.Code
@@ -148,7 +151,7 @@ func TestChannelRefuses(t *testing.T) {
 		"a transaction of some other": {x.proof(func(p *ledger.ChannelProof) { own(p.Founding)(p); p.Payload[4] ^= 1 }), reason.ChannelProof},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := verify.Channel(x.c.Policy(), c.proof)
+			_, err := verify.Channel(main, c.proof)
 			if code, _ := reason.CodeOf(err); code != c.want {
 				t.Errorf("%v, want %s", err, c.want)
 			}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto"
 	"encoding/json"
@@ -16,7 +15,6 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
-	"github.com/quorate-pki/quorate/ca"
 	"github.com/quorate-pki/quorate/internal/reason"
 	"github.com/quorate-pki/quorate/ledger"
 	"github.com/quorate-pki/quorate/ledger/node"
@@ -33,9 +31,10 @@ type channel struct {
 	data    string      // its node's directory
 	listen  string      // host:port for its users; "": where the first channel's are
 
-	mu      sync.Mutex // guards what follows
-	node    *node.Node // nil while it does not run
-	trouble string     // why not
+	mu      sync.Mutex     // guards what follows
+	node    *node.Node     // nil while it does not run
+	row     *ledger.Member // this member's, in the set that was in force when it began to
+	trouble string         // why it does not
 }
 
 // newChannelOf judges a genesis block and returns the channel that it starts.
@@ -71,10 +70,17 @@ func (c *channel) running() (*node.Node, string) {
 	return c.node, c.trouble
 }
 
-func (c *channel) runs(n *node.Node) {
+func (c *channel) runs(n *node.Node, row *ledger.Member) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.node, c.trouble = n, ""
+	c.node, c.row, c.trouble = n, row, ""
+}
+
+// inForce is this member's row in the channel's member set, once the channel runs.
+func (c *channel) inForce() *ledger.Member {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.row
 }
 
 // waits notes why the channel does not run, and reports whether that is news.
@@ -100,12 +106,12 @@ func (m *member) startChannel(ctx context.Context, c *channel, log *slog.Logger)
 	nc := node.Config{FS: vfs.Default, Dir: c.data, Genesis: c.genesis, Member: m.name, Now: time.Now, Log: log,
 		LogKey: m.cfg.keys.log, CosigningKey: m.cfg.keys.cosigning, BlockKey: m.cfg.keys.block,
 		More: []node.MemberKeys{{Log: m.cfg.keys.more.log, Cosigning: m.cfg.keys.more.cosigning, Block: m.cfg.keys.more.block}}}
-	if m.port != nil && len(c.set.Members) > 1 {
-		var err error
+	if m.port != nil {
 		var more []crypto.Signer
 		if m.cfg.keys.more.tls != nil {
 			more = append(more, m.cfg.keys.more.tls)
 		}
+		var err error
 		nc.Network, err = peer.New(peer.Config{Members: c.set, Self: m.name, Key: m.cfg.keys.tls, More: more, Addresses: m.cfg.addresses, Now: time.Now,
 			Log: log, Port: m.port, Tag: c.tag})
 		if err != nil {
@@ -178,9 +184,6 @@ func (f *further) look() {
 		}
 		c, err := readChannel(filepath.Join(f.m.cfg.channels, name), name, f.m.first, f.m.name)
 		if err == nil {
-			err = f.m.cfg.keys.match(c.set, f.m.name)
-		}
-		if err == nil {
 			err = f.m.faces.expect(c)
 		}
 		if f.say(name, err); err != nil {
@@ -211,8 +214,14 @@ func (f *further) run(c *channel) {
 	}
 	c.waits("it waits for a quorum of its members")
 	n, err := f.m.startChannel(f.ctx, c, log)
+	var row *ledger.Member
 	if err == nil {
-		c.runs(n)
+		if row, err = rowInForce(f.ctx, n, f.m.name); err != nil {
+			err = errors.Join(err, n.Close())
+		}
+	}
+	if err == nil {
+		c.runs(n, row)
 		err = f.m.faces.show(c)
 	}
 	if err != nil {
@@ -370,25 +379,6 @@ func within(set, first *ledger.MemberSet) error {
 	}
 	if set.Channel == first.Channel {
 		return fmt.Errorf("%q is the first channel's name", set.Channel)
-	}
-	return nil
-}
-
-// match demands that the keys are those of a member in a set. A member has the same keys on every channel.
-func (k *nodeKeys) match(set *ledger.MemberSet, name string) error {
-	i := slices.Index(memberNames(set), name)
-	if i < 0 {
-		return fmt.Errorf("%s is no member", name)
-	}
-	for purpose, key := range map[uint64]any{ledger.KeyLog: k.log.Public(), ledger.KeyCosigning: k.cosigning.Public(), ledger.KeyBlock: k.block.Public(),
-		ledger.KeyTLS: k.tls.Public(), ledger.KeyResponder: k.responder.Public()} {
-		spki, err := ca.SPKI(key)
-		if err != nil {
-			return err
-		}
-		if !bytes.Equal(spki, set.Members[i].Keys[purpose]) {
-			return fmt.Errorf("%s is not the one that its genesis block has for %s", memberKeys[purpose], name)
-		}
 	}
 	return nil
 }

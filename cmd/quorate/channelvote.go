@@ -204,7 +204,7 @@ func tellChannel(w io.Writer, f *verify.Further) {
 	fmt.Fprintf(w, "channel    %s, id %s, of %s: stated by leaf %d of the main channel\n", f.Name, hex.EncodeToString(f.ID[:]), strings.Join(memberNames(f.Set), ", "), f.Leaf)
 }
 
-// readChannelProof reads a file that `channel proof` wrote and verifies it by the main channel's policy.
+// readChannelProof reads a file that `channel proof` wrote and verifies it by what is trusted of the main channel.
 func readChannelProof(path string, main *verify.Trust) (*verify.Further, error) {
 	raw, err := readSmall(path, ledger.MaxChannelProof)
 	if err != nil {

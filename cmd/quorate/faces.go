@@ -111,6 +111,7 @@ func (f *face) lay() error {
 	var out routes
 	var readers []ledger.Reader
 	var first http.Handler
+	var row *ledger.Member // of the first channel here that runs: whose responder key answers
 	for _, c := range *f.channels.Load() {
 		n, _ := c.running()
 		if n == nil {
@@ -125,13 +126,17 @@ func (f *face) lay() error {
 			f.apis[c] = h
 		}
 		if first == nil {
-			first = h
+			first, row = h, c.inForce()
 		}
 		readers = append(readers, n)
 		out = append(out, route{"/v1/" + c.name, h}, route{"/log/" + c.name, h})
 	}
 	if first != nil {
-		answers, err := newResponder(f.m.cfg, readers, time.Now)
+		cfg, err := f.m.cfg.answering(row)
+		if err != nil {
+			return err
+		}
+		answers, err := newResponder(cfg, readers, time.Now)
 		if err != nil {
 			return err
 		}
@@ -146,11 +151,7 @@ func (f *face) lay() error {
 
 // api is the HTTP face of one channel.
 func (f *face) api(c *channel, n *node.Node) (http.Handler, error) {
-	row, err := rowInForce(f.stopping, n, f.m.name)
-	if err != nil {
-		return nil, err
-	}
-	teller, err := teller(f.m.cfg.keys, row)
+	teller, err := teller(f.m.cfg, c.inForce())
 	if err != nil {
 		return nil, err
 	}
@@ -178,15 +179,26 @@ func (fs *faces) stop() error {
 	return errors.Join(errs...)
 }
 
-// teller is who signs that certificates are unknown: the member, by the responder key that the channel's member set gives it.
-func teller(keys *nodeKeys, m *ledger.Member) (api.Teller, error) {
-	own, err := keys.responderIn(m)
+// answering is cfg with the responder key that a member set gives the member.
+func (cfg memberConfig) answering(row *ledger.Member) (memberConfig, error) {
+	key, err := cfg.keys.responderIn(row)
+	if err != nil {
+		return cfg, usage{fmt.Errorf("keys: %w", err)}
+	}
+	keys := *cfg.keys
+	keys.responder, cfg.keys = key, &keys
+	return cfg, nil
+}
+
+// teller is who signs that certificates are unknown: the member, by the key it signs OCSP answers with.
+func teller(cfg memberConfig, row *ledger.Member) (api.Teller, error) {
+	cfg, err := cfg.answering(row)
 	if err != nil {
 		return api.Teller{}, err
 	}
-	key, err := ledger.NewSigner(own, m.Keys[ledger.KeyResponder])
+	key, err := ledger.NewSigner(cfg.keys.responder, row.Keys[ledger.KeyResponder])
 	if err != nil {
 		return api.Teller{}, fmt.Errorf("the responder key: %w", err)
 	}
-	return api.Teller{Member: m.Number, Key: key}, nil
+	return api.Teller{Member: row.Number, Key: key}, nil
 }

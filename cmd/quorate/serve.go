@@ -315,7 +315,6 @@ func startMember(ctx context.Context, cfg memberConfig) (*member, error) {
 		return nil, errors.Join(err, m.closePort())
 	}
 	m.node = n
-	m.first.runs(n)
 	if err := m.serve(ctx); err != nil {
 		return nil, errors.Join(err, m.faces.stop(), n.Close(), m.closePort())
 	}
@@ -335,9 +334,7 @@ func (m *member) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if m.cfg.keys.responder, err = m.cfg.keys.responderIn(row); err != nil {
-		return usage{fmt.Errorf("keys: %w", err)}
-	}
+	m.first.runs(m.node, row)
 	own, err := m.faces.open(m.cfg.listen)
 	if err != nil {
 		return err

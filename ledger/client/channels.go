@@ -38,7 +38,7 @@ func (c *Client) Statement(ctx context.Context, f *ledger.FurtherChannel) ([]byt
 	if err != nil {
 		return nil, err
 	}
-	proof, _, raw, err := verify.Entry(c.cfg.Policy, receipt, nil)
+	proof, _, raw, err := verify.Entry(c.trust(ctx), receipt, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +85,7 @@ func (c *Client) channelProof(ctx context.Context, name string) ([]byte, *verify
 		return nil, nil, err
 	}
 	raw := (&ledger.ChannelProof{Statement: statement, Payload: payload, Founding: founding}).Encode()
-	f, err := verify.Channel(c.trust(ctx), raw)
+	f, err := verify.Channel(c.Trust(), raw)
 	return raw, f, err
 }
 

@@ -105,7 +105,7 @@ func (n *Network) nameOf(cs tls.ConnectionState) (string, error) {
 	}
 	name, current := n.named(key)
 	switch {
-	case name != "" && !current && cs.NegotiatedProtocol != Exchange:
+	case name != "" && !current && cs.NegotiatedProtocol != Exchange+n.suffix:
 		return "", fmt.Errorf("key %s is not in force any more", n.describe(key))
 	case name == "":
 		return "", fmt.Errorf("key %s is no member's", n.describe(key))
