@@ -85,6 +85,7 @@ func TestClusterMembersChange(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.Level(ctx)
 	old := c.oracle.Acked[0]
 	before, err := c.Node("ca-b").Receipt(ctx, old.Result.Verdicts[0].Leaf)
 	if err != nil {

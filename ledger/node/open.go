@@ -221,7 +221,10 @@ func (n *Node) openState(channel ledger.Hash, f *layout.Final) (*state.State, er
 	case n.cfg.Network == nil:
 		return st, nil
 	}
-	return st, n.cfg.Network.Follow(stands.set, stands.before)
+	if err := n.cfg.Network.Follow(stands.set, stands.before); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKeys, err)
+	}
+	return st, nil
 }
 
 // openSigner opens the signer memory and holds it against the log.
