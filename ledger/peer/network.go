@@ -90,6 +90,10 @@ func New(cfg Config) (*Network, error) {
 		n.suffix = fmt.Sprintf("/%x", cfg.Tag)
 	}
 	for name, addr := range n.addresses {
+		if addr == "" {
+			delete(n.addresses, name) // it left
+			continue
+		}
 		if _, _, err := net.SplitHostPort(addr); err != nil {
 			return nil, fmt.Errorf("peer: address of %q: %w", name, err)
 		}
