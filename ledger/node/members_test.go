@@ -119,6 +119,13 @@ func TestClusterMembersChange(t *testing.T) {
 	c.publish("ca-c", 1)
 	c.Level(ctx)
 
+	// One whose directory is lost knows the first set alone, and finds its way from there.
+	c.Stop("ca-d")
+	c.Wipe("ca-d")
+	c.Start("ca-d")
+	c.publish("ca-d", 1)
+	c.Level(ctx)
+
 	if _, err := verify.Receipt(first, before, old.DERs[0]); err != nil {
 		t.Errorf("what was published before, by the first policy: %v", err)
 	}
