@@ -112,7 +112,7 @@ func (m *member) startChannel(ctx context.Context, c *channel, log *slog.Logger)
 			more = append(more, m.cfg.keys.more.tls)
 		}
 		var err error
-		nc.Network, err = peer.New(peer.Config{Members: c.set, Self: m.name, Key: m.cfg.keys.tls, More: more, Addresses: m.cfg.addresses, Now: time.Now,
+		nc.Network, err = peer.New(peer.Config{Members: c.set, Earlier: true, Self: m.name, Key: m.cfg.keys.tls, More: more, Addresses: m.cfg.addresses, Now: time.Now,
 			Log: log, Port: m.port, Tag: c.tag})
 		if err != nil {
 			return nil, err

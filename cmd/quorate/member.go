@@ -27,8 +27,9 @@ func newMember() *cobra.Command {
 		Long: `A member comes, goes, takes another's place or gets new keys, one step at a time: quorate member change makes the document that follows the one in
 force, the member that is new or has new keys signs it by quorate member sign, and the members vote on it as on any proposal
 ({"operations": [{"member-set": {"file": "next"}}]}). docs/members.md is the manual.`,
-		Args: args(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Example: "  quorate member keys ca-e-keys",
+		Args:    args(cobra.NoArgs),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newMemberKeys(), newMemberChange(), newMemberSign())
 	return cmd

@@ -26,8 +26,9 @@ func newPolicy() *cobra.Command {
 		Long: `A policy file says whose word counts: the members' cosigning keys and the quorum, which member set they are of, and until when it may be
 used. Members come and go; quorate policy update follows them, by what the old members signed. A first policy, or one after the old has
 expired, is made by quorate policy fetch, from a fingerprint that members told you themselves.`,
-		Args: args(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Example: "  quorate policy show --policy q/policy",
+		Args:    args(cobra.NoArgs),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newPolicyFetch(), newPolicyUpdate(), newPolicyShow())
 	return cmd

@@ -36,6 +36,7 @@ type standing struct {
 	next   *tlog.Policy        // of set
 	known  []*ledger.MemberSet // every set that was executed, oldest first
 	height uint64              // that was executed last
+	met    *ledger.MemberSet   // whom this node meets: the newest set that it was proved, which may be further than what it has
 }
 
 // standingOf reads who the members are out of what is final and what is executed.
@@ -69,9 +70,9 @@ func (n *Node) members() *ledger.MemberSet { return n.stands.Load().set }
 // policy is whose quorum made the final state final.
 func (n *Node) policy() *tlog.Policy { return n.stands.Load().final }
 
-// others are the names of the other members in force.
+// others are the names of the other members, of the newest set that is proved here.
 func (n *Node) others() (out []string) {
-	for _, m := range n.members().Members {
+	for _, m := range n.stands.Load().met.Members {
 		if m.Name != n.cfg.Member {
 			out = append(out, m.Name)
 		}
@@ -90,6 +91,9 @@ func (n *Node) restand() error {
 	if err != nil {
 		return err
 	}
+	if s.met = s.set; old != nil && old.met.Number > s.set.Number {
+		s.met = old.met
+	}
 	n.stands.Store(s)
 	n.stoodAt = final
 	if old != nil && old.set.Number != s.set.Number {
@@ -104,10 +108,12 @@ func (n *Node) follow(s *standing) error {
 	if n.exchange == nil {
 		return nil
 	}
-	if err := n.cfg.Network.Follow(s.set, s.before); err != nil {
-		return err // its TLS key is not here: nobody would let it in
+	if s.met.Number == s.set.Number {
+		if err := n.cfg.Network.Follow(s.set, s.before); err != nil {
+			return err // its TLS key is not here: nobody would let it in
+		}
+		n.exchange.follow(s.set)
 	}
-	n.exchange.follow(s.set)
 	if s.set.ByName(n.cfg.Member) == nil && s.before != nil && s.before.ByName(n.cfg.Member) != nil {
 		n.cfg.Log.Error("REMOVED: this member is none any more; its node stops soon", "set", s.set.Number)
 		n.removedAt = n.cfg.Now()
@@ -178,7 +184,7 @@ func (n *Node) keyIn(m *ledger.MemberSet, purpose uint64) ed25519.PrivateKey {
 
 // haveKeys demands the keys that the set in force gives this member; who is none yet needs none.
 func (n *Node) haveKeys() error {
-	m := n.members()
+	m := n.stands.Load().met
 	if m.ByName(n.cfg.Member) == nil {
 		return nil
 	}
@@ -267,6 +273,35 @@ func verifyBy(known *ledger.MemberSet, links []ledger.MemberSetLink, note []byte
 		}
 	}
 	return nil, err
+}
+
+// learn asks the members that this node knows for the sets that followed, and meets the newest from then on: who was away, or is at genesis again,
+// may know few that are still there.
+func (n *Node) learn(ctx context.Context) {
+	s := n.stands.Load()
+	for _, peer := range n.others() {
+		raw, err := n.exchange.do(ctx, "GET", peer, fmt.Sprintf("%s?from=%d", pathMembers, s.set.Number), nil, ledger.MaxMemberChain)
+		if err != nil {
+			continue
+		}
+		chain, err := ledger.ParseMemberChain(raw)
+		if err != nil {
+			continue
+		}
+		sets, no := ledger.Walk(ledger.Sum(ledger.Encode(s.set)), chain.Links, profile.VerifySPKI)
+		if no != nil || sets[len(sets)-1].Number <= s.met.Number {
+			continue
+		}
+		next := *s
+		next.met = sets[len(sets)-1]
+		if err := n.cfg.Network.Follow(next.met, sets[len(sets)-2]); err != nil {
+			n.cfg.Log.Warn("a newer member set", "set", next.met.Number, "err", err)
+			continue
+		}
+		n.stands.Store(&next)
+		n.exchange.follow(next.met)
+		s = &next
+	}
 }
 
 // await has a node whose member is none yet catch up, again and again: once its member set is in force the others let it in.

@@ -85,6 +85,7 @@ func TestClusterMembersChange(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.Level(ctx)
 	old := c.oracle.Acked[0]
 	before, err := c.Node("ca-b").Receipt(ctx, old.Result.Verdicts[0].Leaf)
 	if err != nil {
@@ -116,6 +117,13 @@ func TestClusterMembersChange(t *testing.T) {
 	c.publish("ca-e", 2)
 	c.Start("ca-c")
 	c.publish("ca-c", 1)
+	c.Level(ctx)
+
+	// One whose directory is lost knows the first set alone, and finds its way from there.
+	c.Stop("ca-d")
+	c.Wipe("ca-d")
+	c.Start("ca-d")
+	c.publish("ca-d", 1)
 	c.Level(ctx)
 
 	if _, err := verify.Receipt(first, before, old.DERs[0]); err != nil {

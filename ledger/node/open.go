@@ -114,10 +114,13 @@ func (n *Node) open(ctx context.Context) error {
 	if len(n.members().Members) > 1 && n.cfg.Network != nil {
 		n.exchange = newExchange(n, n.cfg.Network.Client())
 	}
-	if err := n.haveKeys(); err != nil {
+	if err := n.openSigner(st, f); err != nil {
 		return err
 	}
-	if err := n.openSigner(st, f); err != nil {
+	if n.exchange != nil && n.rejoins {
+		n.learn(ctx)
+	}
+	if err := n.haveKeys(); err != nil {
 		return err
 	}
 	remembered := n.signer.Last()
@@ -211,6 +214,7 @@ func (n *Node) openState(channel ledger.Hash, f *layout.Final) (*state.State, er
 	if err != nil {
 		return nil, err
 	}
+	stands.met = stands.set
 	n.stands.Store(stands)
 	n.finalIndex = f.Index
 	switch gone, err := n.removed(st); {
@@ -221,7 +225,13 @@ func (n *Node) openState(channel ledger.Hash, f *layout.Final) (*state.State, er
 	case n.cfg.Network == nil:
 		return st, nil
 	}
-	return st, n.cfg.Network.Follow(stands.set, stands.before)
+	if err := n.cfg.Network.Follow(stands.set, stands.before); err != nil {
+		// Who rejoins may have destroyed the keys of the first set long since, and learns which one it is in.
+		if rejoins, no := durable.Exists(n.cfg.FS, path.Join(n.cfg.Dir, layout.Rejoin)); no != nil || !rejoins {
+			return nil, fmt.Errorf("%w: %w", ErrKeys, errors.Join(err, no))
+		}
+	}
+	return st, nil
 }
 
 // openSigner opens the signer memory and holds it against the log.

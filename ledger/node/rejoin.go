@@ -52,13 +52,14 @@ func (n *Node) recall(ctx context.Context) (*commit.Signed, error) {
 				newest = s
 			}
 		}
-		if len(heard)+1 >= n.policy().Quorum {
+		if len(heard)+1 >= int(n.stands.Load().met.Quorum) {
 			return newest, nil
 		}
+		n.learn(ctx)
 		select {
 		case <-time.After(catchUpPause):
 		case <-ctx.Done():
-			return nil, fmt.Errorf("%d members have answered what this one signed, %d must: %w", len(heard), n.policy().Quorum-1, ctx.Err())
+			return nil, fmt.Errorf("%d members have answered what this one signed, %d must: %w", len(heard), n.stands.Load().met.Quorum-1, ctx.Err())
 		}
 	}
 }

@@ -40,6 +40,7 @@ const (
 // Config of a Network.
 type Config struct {
 	Members   *ledger.MemberSet // required; Follow takes the sets that come after it
+	Earlier   bool              // Members need not be in force any more: whether Key is this member's, Follow says
 	Self      string            // this member's name; it need not be a member yet
 	Key       crypto.Signer     // this member's TLS key: ECDSA P-256 or P-384, or Ed25519; safe for concurrent use
 	More      []crypto.Signer   // TLS keys that it has besides: the one before, and the one that a coming member set has
@@ -89,6 +90,10 @@ func New(cfg Config) (*Network, error) {
 		n.suffix = fmt.Sprintf("/%x", cfg.Tag)
 	}
 	for name, addr := range n.addresses {
+		if addr == "" {
+			delete(n.addresses, name) // it left
+			continue
+		}
 		if _, _, err := net.SplitHostPort(addr); err != nil {
 			return nil, fmt.Errorf("peer: address of %q: %w", name, err)
 		}
@@ -107,7 +112,7 @@ func New(cfg Config) (*Network, error) {
 			n.cert = cert
 		}
 	}
-	if err := n.Follow(cfg.Members, nil); err != nil {
+	if err := n.follow(cfg.Members, nil, cfg.Earlier); err != nil {
 		return nil, err
 	}
 	n.ctx, n.stop = context.WithCancel(context.Background())
@@ -117,7 +122,9 @@ func New(cfg Config) (*Network, error) {
 
 // Follow takes the member set in force, and the one before it, nil when there is none. A member is reached by its key in force; who shows a key that
 // only the set before has is still answered, on Exchange, so that whoever has not heard of the change can.
-func (n *Network) Follow(set, before *ledger.MemberSet) error {
+func (n *Network) Follow(set, before *ledger.MemberSet) error { return n.follow(set, before, false) }
+
+func (n *Network) follow(set, before *ledger.MemberSet, earlier bool) error {
 	keys, names := map[string]string{}, map[string]string{}
 	for _, m := range set.Members {
 		key := string(m.Keys[ledger.KeyTLS])
@@ -136,7 +143,7 @@ func (n *Network) Follow(set, before *ledger.MemberSet) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	cert, has := n.certs[keys[n.self]]
-	if !has && keys[n.self] != "" {
+	if !has && !earlier && keys[n.self] != "" {
 		return fmt.Errorf("peer: TLS key of %q: it is not the one in the member set", n.self)
 	}
 	if has {

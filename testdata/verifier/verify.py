@@ -53,7 +53,7 @@ EPOCH = row(uint(1, 1), uint(3, 3), table({1: row(bstr(), bstr()), 2: uint(), 3:
 PUBLISH = row(uint(1, 1), lambda v: table({1: uint()}, {2: bstr(1, 16384), 3: HASH})(v) and len(v) == 2)
 CHANGE = row(uint(2, 2), lambda v: table({1: uint(1, 3), 2: uint(1, 6), 3: HASH, 5: uint()}, {
     4: uint(), 6: uint(), 7: uint(), 8: bstr(1, 2048)})(v) and (4 in v) == (v[2] == 1))
-VOTE = row(uint(69, 69), table({1: uint(), 2: uint(1, 3), 3: HASH}, {}))
+VOTE = row(uint(69, 69), table({1: uint(), 2: uint(1, 3), 3: HASH}, {4: many(row(HASH, bstr()), 1, 16)}))
 CUT = row(uint(73, 73), lambda v: table({1: uint(5, 7), 2: bstr(), 3: uint(), 4: uint()}, {})(v) and len(v[2]) == (16 if v[1] == 7 else 32))
 RECEIPT = table({1: uint(1, 1), 2: bstr(), 3: bstr()}, {4: many(bstr(), 1)})
 STATUS = table({1: uint(1, 1), 2: bstr(), 3: uint(), 4: bstr(), 5: many(HASH)}, {6: row(uint(), bstr(), many(HASH))})
