@@ -775,3 +775,32 @@ func TestFoldRefusesOtherLives(t *testing.T) {
 		}
 	}
 }
+
+// TestLifeAndCutOffs: who is cut off is handed nothing and takes nothing into use; what the owner's admins rekeyed falls with the owner, and a
+// line key that is cut off rekeys nothing by itself.
+func TestLifeAndCutOffs(t *testing.T) {
+	x := lived(t)
+	cut := func(scope ledger.Scope, target []byte, signers string) {
+		t.Helper()
+		body := ledger.EncodeBody(ledger.OpCutOff, ledger.CutOff{Scope: scope, Target: target, Reason: ledger.Cessation})
+		expect(t, x.one(body, strings.Fields(signers)...), reason.Accepted)
+	}
+	opOne, vendor, line := x.org("op-one"), x.org("acme-cells"), ledger.Sum(x.c.SPKI("acme-cells/line-2"))
+	x.must(&ledger.Transfer{To: opOne}, "ACME-1", acme, one)
+	cut(ledger.ScopeOrganisation, opOne[:], quorum)
+	expect(t, x.step(x.claim("ACME-1", "op-one"), "ACME-1", one), reason.OrganisationState)
+	x.must(&ledger.Return{}, "ACME-1", one) // the way out stays open
+	expect(t, x.step(&ledger.Transfer{To: opOne}, "ACME-1", acme, one), reason.OrganisationState)
+	cut(ledger.ScopeLineKey, line[:], acme)
+	expect(t, x.step(x.rekey("ACME-1", "ACME-1b"), "ACME-1", "acme-cells/line-2 device/ACME-1"), reason.Countersignature)
+	leaf := x.must(alone(x.rekey("ACME-1", "ACME-1b")), "ACME-1", acme)
+	x.reload()
+	x.expectAt("ACME-1b", "owner: good")
+	cut(ledger.ScopeOrganisation, vendor[:], quorum)
+	x.reload()
+	x.expectAt("ACME-1b", "owner: revoked")
+	if x.status(leaf) != ledger.Revoked {
+		t.Error("a certificate that its owner's admins vouched for outlives the owner's cut-off")
+	}
+	expect(t, x.step(alone(x.rekey("ACME-1b", "ACME-1c")), "ACME-1b", acme), reason.OrganisationState)
+}
