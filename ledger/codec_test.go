@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -391,8 +392,89 @@ func TestBodyForm(t *testing.T) {
 		_, _, err := ledger.ParseBody(raw)
 		wantCode(t, name, err, reason.BadBody)
 	}
-	_, _, err := ledger.ParseBody(body(3, map[uint64]any{}))
-	wantCode(t, "operation 3", err, reason.UnknownOperation)
+	_, _, err := ledger.ParseBody(body(8, map[uint64]any{}))
+	wantCode(t, "operation 8", err, reason.UnknownOperation)
+}
+
+// lifeBodies are one body of each life step, every optional key in it.
+func lifeBodies() map[ledger.Op]map[uint64]any {
+	spki, h, proof := []byte{1, 2, 3}, make([]byte, 32), make([]byte, 64)
+	target := ledger.Sum(spki)
+	return map[ledger.Op]map[uint64]any{
+		ledger.OpRekey:    {1: 1, 2: []byte{1}, 3: target[:], 4: 9, 5: -8, 6: proof, 7: spki, 8: h},
+		ledger.OpTransfer: {1: h, 2: 9, 3: h[:16], 4: h},
+		ledger.OpClaim:    {1: target[:], 2: 9, 3: spki, 4: -8, 5: proof},
+		ledger.OpRetire:   {1: h, 2: 9, 3: h},
+		ledger.OpReturn:   {1: h, 2: 9, 3: h},
+	}
+}
+
+func TestLifeForm(t *testing.T) {
+	for op, whole := range lifeBodies() {
+		optional := map[ledger.Op][]uint64{ledger.OpRekey: {7, 8}, ledger.OpTransfer: {4}, ledger.OpRetire: {3}, ledger.OpReturn: {3}}[op]
+		parse := func(change map[uint64]any) error {
+			raw := ledger.Encode([]any{op, cbor.RawMessage(with(whole, change))})
+			got, args, err := ledger.ParseBody(raw)
+			if err != nil {
+				return err
+			}
+			step, ok := args.(ledger.LifeStep)
+			if !ok || got != op || step.Op() != op || !bytes.Equal(ledger.EncodeBody(op, args), raw) {
+				t.Errorf("%s: another operation", op)
+			}
+			if _, previous := step.Follows(); previous != 9 && change == nil {
+				t.Errorf("%s: follows %d", op, previous)
+			}
+			return nil
+		}
+		if err := parse(nil); err != nil {
+			t.Errorf("%s: %v", op, err)
+		}
+		for key, value := range whole {
+			if err := parse(map[uint64]any{key: nil}); (err == nil) != slices.Contains(optional, key) {
+				t.Errorf("%s without key %d: %v", op, key, err)
+			}
+			for what, bad := range map[string]any{"null": cbor.RawMessage{0xf6}, "a string": "x", "an empty byte string": []byte{}} {
+				if err := parse(map[uint64]any{key: bad}); err == nil {
+					t.Errorf("%s: key %d is %s", op, key, what)
+				}
+			}
+			if b, ok := value.([]byte); ok && len(b) > 3 {
+				if err := parse(map[uint64]any{key: b[1:]}); err == nil {
+					t.Errorf("%s: key %d is a byte short", op, key)
+				}
+			}
+		}
+		if err := parse(map[uint64]any{9: 1}); err == nil {
+			t.Errorf("%s: an unknown key", op)
+		}
+	}
+	long := func(op ledger.Op, change map[uint64]any) {
+		t.Helper()
+		_, _, err := ledger.ParseBody(ledger.Encode([]any{op, cbor.RawMessage(with(lifeBodies()[op], change))}))
+		wantCode(t, op.String(), err, reason.BadBody)
+	}
+	big := make([]byte, 2049)
+	of := ledger.Sum(big)
+	long(ledger.OpClaim, map[uint64]any{1: of[:], 3: big})
+	long(ledger.OpRekey, map[uint64]any{3: of[:], 7: big})
+	none := ledger.Sum(nil)
+	long(ledger.OpClaim, map[uint64]any{1: none[:], 3: []byte{}})
+	long(ledger.OpClaim, map[uint64]any{5: make([]byte, 1025)})
+	long(ledger.OpRekey, map[uint64]any{6: make([]byte, 1025)})
+	long(ledger.OpClaim, map[uint64]any{3: []byte{9}}) // of another key than the target
+	long(ledger.OpRekey, map[uint64]any{7: []byte{9}})
+}
+
+// TestProofMessage: every part of what a proof of possession is for changes it, and none can stand for another.
+func TestProofMessage(t *testing.T) {
+	step := &ledger.Claim{Target: ledger.Hash{1}, Previous: 2}
+	got := ledger.ProofMessage(ledger.Hash{3}, ledger.OrgID{4}, step)
+	want := "quorate/possession/1\n" + "\x03" + strings.Repeat("\x00", 31) + "\x05" + "\x04" + strings.Repeat("\x00", 15) + "\x01" + strings.Repeat("\x00", 31) +
+		strings.Repeat("\x00", 7) + "\x02"
+	if string(got) != want {
+		t.Errorf("%x", got)
+	}
 }
 
 func TestMemberSetForm(t *testing.T) {

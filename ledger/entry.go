@@ -37,10 +37,14 @@ const (
 	EvidenceLine  uint64 = 1 // signed by a line key of the namespace's owner
 	EvidenceChain uint64 = 2 // chains to the owner's registered CA
 	EvidenceToken uint64 = 3 // signed by a single-use token key of the owner
+	EvidenceOwner uint64 = 4 // signed by the owner's admins; of a rekey
 )
 
-// PossessionSelf: the certificate's own signature shows possession of its key (replayable, and recorded as such).
-const PossessionSelf uint64 = 1
+// Possession says how it was shown that the key is there.
+const (
+	PossessionSelf  uint64 = 1 // the certificate's own signature (replayable, and recorded as such)
+	PossessionProof uint64 = 2 // a signature over a ProofMessage, which counts once
+)
 
 // Authority is in which capacity a status was changed, lowest first.
 type Authority uint64
@@ -82,9 +86,9 @@ type Effects struct {
 	Device     *Hash      `cbor:"9,keyasint,omitempty"`
 	Time       Millis     `cbor:"10,keyasint"`           // block time
 	Batch      *BatchItem `cbor:"11,keyasint,omitempty"` // reserved
-	Custodian  *OrgID     `cbor:"12,keyasint,omitempty"`
+	Custodian  *OrgID     `cbor:"12,keyasint,omitempty"` // who holds the device afterwards, if not its owner
 	Rules      uint64     `cbor:"13,keyasint"`           // rule version it was judged by
-	Authority  Authority  `cbor:"14,keyasint,omitempty"` // of a status change, or of a line key's registration
+	Authority  Authority  `cbor:"14,keyasint,omitempty"` // of a status change or life event, or of a line key's registration
 	Members    []uint64   `cbor:"15,keyasint,omitempty"` // members that propose or vote, by number
 	Decision   Decision   `cbor:"16,keyasint,omitempty"` // of a vote that decided
 

@@ -54,6 +54,9 @@ func FuzzParseBody(f *testing.F) {
 	genesis, err := ledger.ParseBlock(e.genesis)
 	must(f, err)
 	seed(f, genesis.Txs[0].Bodies...)
+	for op, args := range lifeBodies() {
+		seed(f, ledger.Encode([]any{op, args}))
+	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		if op, args, err := ledger.ParseBody(raw); err == nil {
 			sameBytes(t, ledger.EncodeBody(op, args), raw)

@@ -39,6 +39,34 @@ func (s Scope) String() string {
 	return fmt.Sprintf("scope-%d", uint64(s))
 }
 
+func (o Op) String() string {
+	switch o {
+	case OpPublish:
+		return "publish"
+	case OpStatus:
+		return "status"
+	case OpRekey:
+		return "rekey"
+	case OpTransfer:
+		return "transfer"
+	case OpClaim:
+		return "claim"
+	case OpRetire:
+		return "retire"
+	case OpReturn:
+		return "return"
+	case OpConsortium:
+		return "consortium"
+	case OpOrganisation:
+		return "organisation"
+	case OpNamespace:
+		return "namespace"
+	case OpLineKey:
+		return "line-key"
+	}
+	return fmt.Sprintf("operation-%d", uint64(o))
+}
+
 // ReasonName is the name that RFC 5280 section 5.3.1 gives a CRLReason; the number itself when it gives none.
 func ReasonName(n uint64) string {
 	switch n {
@@ -75,14 +103,19 @@ func EvidenceName(n uint64) string {
 		return "chain"
 	case EvidenceToken:
 		return "token"
+	case EvidenceOwner:
+		return "owner"
 	}
 	return fmt.Sprintf("evidence-%d", n)
 }
 
 // PossessionName says how it was shown that the submitter's side holds the key.
 func PossessionName(n uint64) string {
-	if n == PossessionSelf {
+	switch n {
+	case PossessionSelf:
 		return "self-signature"
+	case PossessionProof:
+		return "challenge"
 	}
 	return fmt.Sprintf("possession-%d", n)
 }

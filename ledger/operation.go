@@ -14,6 +14,11 @@ type Op uint64
 const (
 	OpPublish      Op = 1
 	OpStatus       Op = 2
+	OpRekey        Op = 3 // since rule version 3, as are the next four
+	OpTransfer     Op = 4
+	OpClaim        Op = 5
+	OpRetire       Op = 6
+	OpReturn       Op = 7
 	OpConsortium   Op = 64 // genesis only
 	OpOrganisation Op = 65 // in genesis, and since rule version 3 within a proposal
 	OpNamespace    Op = 66 // in genesis, and since rule version 3 within a proposal; a delegated one by its parent's owner
@@ -69,7 +74,7 @@ const (
 type StatusChange struct {
 	Action     Action  `cbor:"1,keyasint"`
 	Scope      Scope   `cbor:"2,keyasint"`
-	Target     Hash    `cbor:"3,keyasint"`           // scopes 1 and 2: SHA-256 of the SPKI
+	Target     Hash    `cbor:"3,keyasint"`           // scopes 1 to 3: SHA-256 of the SPKI
 	Leaf       *uint64 `cbor:"4,keyasint,omitempty"` // scope 1 only: the certificate's leaf
 	Reason     uint64  `cbor:"5,keyasint"`           // RFC 5280; 6 to suspend, 8 to resume
 	Invalidity *Millis `cbor:"6,keyasint,omitempty"` // since when the key is thought lost (a claim)
@@ -82,8 +87,8 @@ type StatusChange struct {
 //   - 1: profile small-cell; namespaces of device serials and DNS names.
 //   - 2: also namespaces of PLMNs and hardware types, and the profiles server, gateway, iot and nf (docs/profiles.md says since when each is there).
 //   - 3: also proposals and votes of the members; line keys by the organisations' admins; changes of the member set; members' own admission rules
-//     (docs/rules.md); changes of organisations and namespaces, delegation, cut-offs (change.go); further channels
-//     (docs/channels.md).
+//     (docs/rules.md); changes of organisations and namespaces, delegation, cut-offs (change.go); further channels (docs/channels.md); the life of
+//     a device: rekey, transfer, claim, retire, return, and status changes of scope custody.
 const NewestRules uint64 = 3
 
 // Consortium opens genesis.
@@ -208,6 +213,16 @@ func ParseBody(raw []byte) (Op, any, error) {
 		args = new(Publish)
 	case OpStatus:
 		args = new(StatusChange)
+	case OpRekey:
+		args = new(Rekey)
+	case OpTransfer:
+		args = new(Transfer)
+	case OpClaim:
+		args = new(Claim)
+	case OpRetire:
+		args = new(Retire)
+	case OpReturn:
+		args = new(Return)
 	case OpConsortium:
 		args = new(Consortium)
 	case OpOrganisation:
@@ -261,7 +276,7 @@ func checkBody(args any) error {
 		if (a.Scope == ScopeCertificate) != (a.Leaf != nil) {
 			return errors.New("a leaf goes with scope certificate, and only with it")
 		}
-		if len(a.SPKI) > 2048 {
+		if len(a.SPKI) > maxSPKI {
 			return fmt.Errorf("SPKI of %d bytes", len(a.SPKI))
 		}
 	case *Namespace:
@@ -281,6 +296,8 @@ func checkBody(args any) error {
 	case *RuleChange:
 		return a.check()
 	case *Channel:
+		return a.check()
+	case LifeStep:
 		return a.check()
 	}
 	return nil

@@ -14,13 +14,51 @@ import (
 // Records of the final state, derived from leaves by fold. Their encoding is canonical CBOR, so that two nodes'
 // states can be compared byte by byte; it is no wire format and may change with a rebuild.
 
-// KeyRecord is all that was published over one public key.
+// KeyRecord is all that was published over one public key, and the life of the device whose key it is.
 type KeyRecord struct {
 	Owner        OrgID             `cbor:"1,keyasint"`
 	Device       Hash              `cbor:"2,keyasint"`
-	Custodian    OrgID             `cbor:"3,keyasint"` // zero: nobody
+	Custodian    OrgID             `cbor:"3,keyasint"` // zero: nobody but the owner
 	Barred       bool              `cbor:"4,keyasint"` // revoked as a key: never to be published again
 	Certificates []CertificateInfo `cbor:"5,keyasint"` // oldest first
+
+	Life      uint64 `cbor:"6,keyasint,omitempty"` // leaf of the device's last life event; 0: none
+	Use       *Use   `cbor:"7,keyasint,omitempty"` // the holder's claim, until the device changes hands
+	Retired   bool   `cbor:"8,keyasint,omitempty"`
+	Successor *Hash  `cbor:"9,keyasint,omitempty"` // the key that a rekey put in place of this one; the device's life goes on in its record
+}
+
+// Holder is who holds the device: the custodian, else the owner.
+func (k *KeyRecord) Holder() OrgID {
+	if k.Custodian.IsZero() {
+		return k.Owner
+	}
+	return k.Custodian
+}
+
+// LastEvent is the leaf that the device's next life step follows: its last life event, else its first publication.
+func (k *KeyRecord) LastEvent() uint64 {
+	if k.Life == 0 && len(k.Certificates) > 0 {
+		return k.Certificates[0].Leaf
+	}
+	return k.Life
+}
+
+// Standing is the status of a leaf, since when, by whom and why.
+type Standing struct {
+	Status    Status
+	Cause     uint64    // leaf that gave it this status: its own, or the last status change
+	Since     Millis    // block time of the cause
+	Reason    uint64    // RFC 5280; meaningful when suspended or revoked
+	Authority Authority // who suspended or revoked; 0 when good
+}
+
+// Use is an operator's use of a device, since its claim. The claim's leaf has a status of its own.
+type Use struct {
+	_    struct{} `cbor:",toarray"`
+	Leaf uint64   // of the claim
+	By   OrgID
+	Standing
 }
 
 // CertificateInfo is one publication of a key.
@@ -29,13 +67,9 @@ type CertificateInfo struct {
 	Leaf      uint64
 	TBS       Hash
 	DER       Hash
-	Voucher   Hash // key id of the line key
+	Voucher   Hash // key id of the line key; zero: the owner's admins
 	Published Millis
-	Status    Status
-	Cause     uint64    // leaf that gave it this status: its own, or the last status change
-	Since     Millis    // block time of the cause
-	Reason    uint64    // RFC 5280; meaningful when suspended or revoked
-	Authority Authority // who suspended or revoked; 0 when good
+	Standing
 }
 
 // MaxCertificatesPerKey bounds a KeyRecord.
@@ -132,6 +166,25 @@ func ParseChangeKey(key []byte) (leaf, change uint64, err error) {
 		return 0, 0, fmt.Errorf("a change's key of %d bytes", len(key))
 	}
 	return binary.BigEndian.Uint64(key), ^binary.BigEndian.Uint64(key[8:]), nil
+}
+
+// LifeRecord is a life event of a device.
+type LifeRecord struct {
+	Op Op `cbor:"1,keyasint"`
+}
+
+// LifeKey is the key of a LifeRecord: device (32) || the complement of the u64 leaf of the event. So the newest is found first.
+func LifeKey(device Hash, leaf uint64) []byte {
+	return binary.BigEndian.AppendUint64(device[:], ^leaf)
+}
+
+// ParseLifeKey takes the key of a LifeRecord apart.
+func ParseLifeKey(key []byte) (device Hash, leaf uint64, err error) {
+	if len(key) != len(device)+8 {
+		return device, 0, fmt.Errorf("a life event's key of %d bytes", len(key))
+	}
+	copy(device[:], key)
+	return device, ^binary.BigEndian.Uint64(key[len(device):]), nil
 }
 
 // Refusal is an operation that a transaction on the log asked for in vain.

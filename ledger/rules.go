@@ -118,7 +118,7 @@ func (b BrokenRule) Judge(*Candidate) RuleVerdict { return b.Why }
 // Candidate is what a rule may know of a certificate that is to be published: what it says itself, who vouches for it, and the
 // block's time. docs/rules.md says what each field holds.
 type Candidate struct {
-	Kind string // of submission: "publish"
+	Kind string // of submission: "publish", "rekey"
 	Time Millis // of the block
 
 	Profile        string

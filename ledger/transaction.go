@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/quorate-pki/quorate/internal/reason"
 )
@@ -117,31 +116,17 @@ type Signer interface {
 
 // SignTx completes tx (version, signers, body digests) and signs it.
 func SignTx(tx Tx, bodies [][]byte, p Purpose, signers ...Signer) (*Submission, error) {
-	tx.Version = 1
-	signers = slices.Clone(signers)
-	slices.SortFunc(signers, func(a, b Signer) int { x, y := a.KeyID(), b.KeyID(); return bytes.Compare(x[:], y[:]) })
-	tx.Signers, tx.Bodies = nil, nil
+	var ids []Hash
 	for _, s := range signers {
-		tx.Signers = append(tx.Signers, s.KeyID())
+		ids = append(ids, s.KeyID())
 	}
-	for _, b := range bodies {
-		tx.Bodies = append(tx.Bodies, Sum(b))
-	}
-	payload := Encode(&tx)
-	env := envelope{Protected: []byte{}, Payload: payload}
+	o := newOffer(tx, bodies, ids, p)
 	for _, s := range signers {
-		protected := Encode(coseHeader{Alg: s.Alg(), KID: s.KeyID()})
-		sig, err := s.SignCOSE(toBeSigned(protected, payload, p))
-		if err != nil {
-			return nil, fmt.Errorf("signing a transaction: %w", err)
+		if err := o.Sign(s); err != nil {
+			return nil, err
 		}
-		env.Signatures = append(env.Signatures, coseSignature{Protected: protected, Signature: sig})
 	}
-	raw := append(slices.Clone(coseTag), Encode(env)...)
-	if _, err := ParseEnvelope(raw, p); err != nil {
-		return nil, fmt.Errorf("signing a transaction: %w", err)
-	}
-	return &Submission{Envelope: raw, Bodies: bodies}, nil
+	return o.Submission()
 }
 
 // ParseEnvelope decodes an envelope and checks its form, not its signatures. Errors carry reason codes.

@@ -46,6 +46,7 @@ const (
 	RecordUsage     RecordKind = 'u' // key id or organisation id -> Usage
 	RecordChunk     RecordKind = 'c' // u64 chunk number -> Chunk
 	RecordChange    RecordKind = 'e' // ChangeKey -> Change
+	RecordLife      RecordKind = 'l' // LifeKey -> LifeRecord
 	RecordRefusal   RecordKind = 'x' // RefusalKey -> Refusal
 	RecordProposal  RecordKind = 'p' // u64 leaf of the proposal -> ProposalRecord
 	RecordRule      RecordKind = 'a' // RuleKey -> RuleRecord
@@ -59,8 +60,8 @@ const (
 // Known reports whether k is one of the kinds above: what else a store holds is nobody's business.
 func (k RecordKind) Known() bool {
 	switch k {
-	case RecordKey, RecordDevice, RecordInstance, RecordCertID, RecordTx, RecordOrg, RecordNamespace, RecordRegistry, RecordUsage, RecordChunk, RecordChange, RecordRefusal,
-		RecordProposal, RecordRule, RecordRun, RecordMemberSet, RecordFurther, RecordHeight, RecordChannel:
+	case RecordKey, RecordDevice, RecordInstance, RecordCertID, RecordTx, RecordOrg, RecordNamespace, RecordRegistry, RecordUsage, RecordChunk, RecordChange, RecordLife,
+		RecordRefusal, RecordProposal, RecordRule, RecordRun, RecordMemberSet, RecordFurther, RecordHeight, RecordChannel:
 		return true
 	}
 	return false

@@ -208,7 +208,8 @@ func TestStatusChunks(t *testing.T) {
 		key := ledger.Hash{byte(i + 1)}
 		chunks[uint64(i)].Set(leaf, status)
 		r.kept[string(ledger.RecordChunk)+string(binary.BigEndian.AppendUint64(nil, uint64(i)))] = bytes.Clone(chunks[uint64(i)][:])
-		r.kept[string(ledger.RecordKey)+string(key[:])] = ledger.Encode(ledger.KeyRecord{Certificates: []ledger.CertificateInfo{{Leaf: leaf, Status: status, Since: 5000, Reason: 1}}})
+		r.kept[string(ledger.RecordKey)+string(key[:])] = ledger.Encode(ledger.KeyRecord{Certificates: []ledger.CertificateInfo{{Leaf: leaf,
+			Standing: ledger.Standing{Status: status, Since: 5000, Reason: 1}}}})
 	}
 	demand := func(i int, want State, reads int) {
 		t.Helper()

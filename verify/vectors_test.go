@@ -736,7 +736,8 @@ func (s *suite) entries() {
 		Namespaces: []ledger.OrgID{}, Profiles: []uint64{}}), fx()))
 	s.entry("entry: an organisation posing as a publication", bad, opLeaf(ledger.EncodeBody(ledger.OpOrganisation, ledger.Organisation{AdminKeys: [][]byte{der}, Profiles: []uint64{}}), fx()))
 	s.entry("entry: a consortium posing as a publication", bad, opLeaf(ledger.EncodeBody(ledger.OpConsortium, ledger.Consortium{MemberSet: der}), fx()))
-	s.entry("entry: an unknown operation", bad, opLeaf(ledger.Encode([]any{uint64(3), map[uint64]any{1: uint64(1), 2: der}}), fx()))
+	s.entry("entry: an unknown operation", bad, opLeaf(ledger.Encode([]any{uint64(8), map[uint64]any{1: uint64(1), 2: der}}), fx()))
+	s.rekeys(der, fx())
 	s.entry("entry: the certificate alone", bad, der)
 	s.entry("entry: the body alone", bad, body)
 	s.entry("entry: certificate and commitment", bad, opLeaf(ledger.Encode([]any{uint64(1), map[uint64]any{1: uint64(1), 2: der, 3: target}}), fx()))
@@ -795,6 +796,56 @@ func (s *suite) entries() {
 	s.entry("entry: kind 4", bad, slices.Concat([]byte{0x83, 1, 4}, raw[3:]))
 	s.entry("entry: of four", bad, slices.Concat([]byte{0x84}, raw[1:], []byte{0}))
 	s.entry("entry: no position", bad, ledger.Encode([]any{uint64(1), uint64(2), map[uint64]any{1: uint64(7), 3: body, 4: fx()}}))
+}
+
+// rekeyBody is a rekey with a certificate in it.
+func rekeyBody(der []byte, changes map[uint64]any) []byte {
+	spki := []byte{1, 2, 3}
+	target := ledger.Sum(spki)
+	all := map[uint64]any{1: uint64(1), 2: der, 3: target[:], 4: uint64(9), 5: int64(-8), 6: make([]byte, 64), 7: spki, 8: make([]byte, 32)}
+	for k, v := range changes {
+		if all[k] = v; v == nil {
+			delete(all, k)
+		}
+	}
+	return ledger.Encode([]any{uint64(3), all})
+}
+
+// rekeys has the certificate in rekeys, which publish it, and in other steps of a device's life, which do not.
+func (s *suite) rekeys(der []byte, fx map[uint64]any) {
+	const bad = "not-a-publication"
+	hash, spki := make([]byte, 32), []byte{9}
+	for name, c := range map[string]map[uint64]any{
+		"whole": {}, "by the owner alone": {7: nil}, "without evidence": {8: nil}, "an unknown profile": {1: uint64(math.MaxUint64)}, "an algorithm to come": {5: int64(1) << 40},
+		"the least algorithm": {5: int64(math.MinInt64)}, "a proof at the limit": {6: make([]byte, 1024)},
+	} {
+		s.entry("entry: a rekey, "+name, "good", opLeaf(rekeyBody(der, c), fx))
+	}
+	for name, c := range map[string]map[uint64]any{
+		"no profile": {1: nil}, "no target": {3: nil}, "target of 31 bytes": {3: hash[1:]}, "follows nothing": {4: nil}, "no algorithm": {5: nil},
+		"an algorithm too large": {5: uint64(1) << 63}, "no proof": {6: nil}, "a short proof": {6: make([]byte, 63)}, "a long proof": {6: make([]byte, 1025)},
+		"SPKI of another": {7: spki}, "SPKI empty": {7: []byte{}}, "evidence of 33 bytes": {8: make([]byte, 33)}, "evidence empty": {8: []byte{}}, "an unknown key": {9: uint64(1)},
+	} {
+		s.entry("entry: a rekey, "+name, bad, opLeaf(rekeyBody(der, c), fx))
+	}
+	s.entry("entry: a rekey to another certificate", "wrong-certificate", opLeaf(rekeyBody([]byte{1}, map[uint64]any{7: nil, 6: slices.Concat(der, make([]byte, 64))[:min(1024, len(der)+64)]}), fx))
+	claim := map[uint64]any{1: hash, 2: uint64(9), 3: der, 4: int64(-8), 5: make([]byte, 64)}
+	of := ledger.Sum(der)
+	claim[1] = of[:]
+	s.entry("entry: a claim posing as a publication", bad, opLeaf(ledger.Encode([]any{uint64(5), claim}), fx))
+	s.entry("entry: a rekey by the number of a publication", bad, opLeaf(slices.Concat([]byte{0x82, 1}, rekeyBody(der, nil)[2:]), fx))
+	s.entry("entry: a publication by the number of a rekey", bad, opLeaf(slices.Concat([]byte{0x82, 3}, ledgertest.Publish(der)[2:]), fx))
+
+	// A rekey makes its own leaf good, which is no change of it.
+	w := s.four
+	leaf := w.leafOf["ACME-A"]
+	other := w.with(map[uint64][]byte{leaf: opLeaf(rekeyBody(der, nil), fx)})
+	for cause, want := range map[uint64]string{0: "good", leaf: "bad-cause"} {
+		s.add(fmt.Sprintf("cause: a rekey's own leaf is %v", cause == leaf), want, func(v *vector) {
+			v.Receipt = other.receiptOf(leaf, w.size(), v.Cert).file()
+			v.Status = other.statusOf(leaf, w.size(), cause).file()
+		})
+	}
 }
 
 // statuses spoils epochs and chunks.
@@ -951,6 +1002,31 @@ func (s *suite) causes() {
 		"of another, by its body": change(map[uint64]any{4: leaf + 1}),
 	} {
 		s.causeEntry("cause: "+name, "revoked", opLeaf(body, revoked))
+	}
+	step := func(op uint64, args map[uint64]any) []byte { return ledger.Encode([]any{op, args}) }
+	hash, org, n := make([]byte, 32), make([]byte, 16), uint64(9)
+	for name, body := range map[string][]byte{
+		"a rekey": rekeyBody([]byte{1}, nil), "a rekey by the owner alone": rekeyBody([]byte{1}, map[uint64]any{7: nil}),
+		"a transfer": step(4, map[uint64]any{1: hash, 2: n, 3: org}), "a transfer with evidence": step(4, map[uint64]any{1: hash, 2: n, 3: org, 4: hash}),
+		"a retirement": step(6, map[uint64]any{1: hash, 2: n}), "a retirement with evidence": step(6, map[uint64]any{1: hash, 2: n, 3: hash}),
+		"a return": step(7, map[uint64]any{1: hash, 2: n}), "a return with evidence": step(7, map[uint64]any{1: hash, 2: n, 3: hash}),
+	} {
+		s.causeEntry("cause: "+name, "revoked", opLeaf(body, revoked))
+	}
+	of := ledger.Sum([]byte{1})
+	for name, body := range map[string][]byte{
+		"a claim":                     step(5, map[uint64]any{1: of[:], 2: n, 3: []byte{1}, 4: int64(-8), 5: make([]byte, 64)}),
+		"a rekey without a target":    rekeyBody([]byte{1}, map[uint64]any{3: nil}),
+		"a rekey without certificate": rekeyBody([]byte{}, nil),
+		"a transfer to nobody":        step(4, map[uint64]any{1: hash, 2: n}),
+		"a transfer that is a return": step(7, map[uint64]any{1: hash, 2: n, 3: org}),
+		"a transfer, evidence short":  step(4, map[uint64]any{1: hash, 2: n, 3: org, 4: org}),
+		"a return after nothing":      step(7, map[uint64]any{1: hash}),
+		"a return, evidence short":    step(7, map[uint64]any{1: hash, 2: n, 3: org}),
+		"a retirement of nothing":     step(6, map[uint64]any{2: n}),
+		"a retirement, unknown key":   step(6, map[uint64]any{1: hash, 2: n, 4: hash}),
+	} {
+		s.causeEntry("cause: "+name, bad, opLeaf(body, revoked))
 	}
 	for name, body := range map[string][]byte{
 		"action 0":                   change(map[uint64]any{1: uint64(0)}),

@@ -33,11 +33,11 @@ type Standing struct {
 	Leaf   uint64
 	Status ledger.Status
 	Size   uint64
-	AsOf   time.Time           // freshness: the (f+1)-th latest cosignature time
-	Cause  *ledger.StatusCause // entry that changed the status; nil when nothing ever did, and in a snapshot, which has no causes
-	Change *ledger.StatusChange
-	Cut    *ledger.CutEffect // instead of Change: a cut-off. That it is of who vouched, the receipt proves: see Vouched
-	Since  time.Time         // block time of the change
+	AsOf   time.Time            // freshness: the (f+1)-th latest cosignature time
+	Cause  *ledger.StatusCause  // entry that changed the status; nil when nothing ever did, and in a snapshot, which has no causes
+	Change *ledger.StatusChange // what it did; of a life event, what it amounts to
+	Cut    *ledger.CutEffect    // instead of Change: a cut-off. That it is of who vouched, the receipt proves: see Vouched
+	Since  time.Time            // block time of the change
 	By     ledger.Authority
 
 	cuts []ledger.CutEffect // all that the cause brought
@@ -85,8 +85,8 @@ func Receipt(p tlog.NoteVerifier, receipt, der []byte) (*Published, error) {
 	if err != nil || entry.Op == nil {
 		return nil, reason.New(reason.NotAPublication, "leaf %d is of another kind", proof.Index)
 	}
-	pub, ok := arguments(entry.Op).(*ledger.Publish)
-	if !ok {
+	pub := ledger.PublicationOf(arguments(entry.Op))
+	if pub == nil {
 		return nil, reason.New(reason.NotAPublication, "leaf %d is another operation", proof.Index)
 	}
 	// The proof covers the bytes; this makes sure that the certificate stands where a publication has it and was
@@ -187,8 +187,11 @@ func (s *Standing) cause(c *ledger.StatusCause, v *tlog.Verified) error {
 	if err != nil || entry.Op == nil {
 		return reason.New(reason.BadCause, "leaf %d is no operation", c.Index)
 	}
-	change, ok := arguments(entry.Op).(*ledger.StatusChange)
-	if !ok {
+	if c.Index == s.Leaf { // a rekey makes its own leaf good, which is no change
+		return reason.New(reason.BadCause, "leaf %d is no change of itself", c.Index)
+	}
+	change := ledger.ChangeOf(arguments(entry.Op))
+	if change == nil {
 		return s.cut(c, entry.Op)
 	}
 	for _, r := range entry.Op.Effects.Runs {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"github.com/quorate-pki/quorate/ca/profile"
 	"github.com/quorate-pki/quorate/internal/reason"
 	"github.com/quorate-pki/quorate/ledger"
+	"github.com/quorate-pki/quorate/ledger/client"
 )
 
 // reasonNames are the reasons of RFC 5280 section 5.3.1 that a device's certificate can be revoked for.
@@ -34,11 +36,12 @@ func newChange(verb string, action ledger.Action, short string) *cobra.Command {
 	var signers []string
 	var why, scope string
 	cmd := &cobra.Command{
-		Use:   verb + " --node URL --policy FILE --signer KEY... [--reason REASON] [--scope certificate|key] CERT",
+		Use:   verb + " --node URL --policy FILE --signer KEY... [--reason REASON] [--scope certificate|key|custody] CERT",
 		Short: short,
 		Long: short + `. Authority: the certificate's own key; the line key that published it (to suspend, within 7 days); the
-owner's admin keys (as many as its registration asks for); a quorum of members' governance keys. The new status is
-proved before the command says yes.`,
+owner's admin keys (as many as its registration asks for); a quorum of members' governance keys. With --scope custody it is
+an operator's use of the device: the admins of the operator that claimed it, or a quorum. The new status is proved before
+the command says yes.`,
 		Example: "  quorate " + verb + " --node http://127.0.0.1:8440 --policy q/policy --signer q/orgs/acme-cells/admin-1.key --signer q/orgs/acme-cells/admin-2.key dev1/cert.pem",
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, a []string) error {
@@ -69,21 +72,18 @@ proved before the command says yes.`,
 			if err != nil {
 				return err
 			}
-			f, err := c.Find(cmd.Context(), der)
+			change.Target = ledger.Sum(cert.SPKI)
+			leaf, err := changing(cmd.Context(), c, change, der)
 			if errors.Is(err, ledger.ErrNotFound) {
 				return reason.New(reason.UnknownCertificate, "%s", a[0])
 			}
 			if err != nil {
 				return err
 			}
-			change.Target = ledger.Sum(cert.SPKI)
-			if change.Scope == ledger.ScopeCertificate {
-				change.Leaf = &f.Leaf
-			}
 			if slices.ContainsFunc(keys, func(k ledger.Signer) bool { return k.KeyID() == change.Target }) {
 				change.SPKI = cert.SPKI
 			}
-			code, st, err := c.Change(cmd.Context(), *change, f, time.Now(), keys...)
+			code, st, err := c.Change(cmd.Context(), *change, leaf, time.Now(), keys...)
 			if err != nil {
 				return err
 			}
@@ -99,11 +99,38 @@ proved before the command says yes.`,
 	r.flags(cmd)
 	f := cmd.Flags()
 	f.StringArrayVar(&signers, "signer", nil, "key file, may be repeated")
-	f.StringVar(&scope, "scope", "certificate", "what it covers: certificate, or key (all certificates of the key, and the key is barred)")
+	f.StringVar(&scope, "scope", "certificate", "what it covers: certificate, key (all certificates of the key, and the key is barred), or custody (the use of the device by the operator that claimed it)")
 	if action == ledger.Revoke {
 		f.StringVar(&why, "reason", "unspecified", "RFC 5280 reason: unspecified, keyCompromise, affiliationChanged, superseded, cessationOfOperation, privilegeWithdrawn")
 	}
 	return cmd
+}
+
+// changing is the leaf whose status is proved after a change: the certificate's, or in scope custody that of the claim by which the
+// device is used.
+func changing(ctx context.Context, c *client.Client, change *ledger.StatusChange, der []byte) (uint64, error) {
+	if change.Scope != ledger.ScopeCustody {
+		f, err := c.Find(ctx, der)
+		if err != nil {
+			return 0, err
+		}
+		if change.Scope == ledger.ScopeCertificate {
+			change.Leaf = &f.Leaf
+		}
+		return f.Leaf, nil
+	}
+	life, err := lifeOf(ctx, c, change.Target, 0)
+	if err != nil {
+		return 0, err
+	}
+	// The device's key of today, whichever of its certificates was given.
+	if change.Target, err = ledger.ParseHash(life.Keys[len(life.Keys)-1]); err != nil {
+		return 0, err
+	}
+	if len(life.Claims) == 0 {
+		return 0, reason.New(reason.NotClaimed, "")
+	}
+	return life.Claims[len(life.Claims)-1].Leaf, nil
 }
 
 func describe(action ledger.Action, why, scope string) (*ledger.StatusChange, error) {

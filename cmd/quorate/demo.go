@@ -403,7 +403,7 @@ func (d *demo) revoke() (string, error) {
 	}
 	change := ledger.StatusChange{Action: ledger.Revoke, Scope: ledger.ScopeCertificate, Target: ledger.Sum(cert.SPKI), Leaf: &d.found[d.victim].Leaf,
 		Reason: ledger.KeyCompromise}
-	code, st, err := d.client.Change(d.ctx, change, d.found[d.victim], time.Now(), signers...)
+	code, st, err := d.client.Change(d.ctx, change, d.found[d.victim].Leaf, time.Now(), signers...)
 	if err != nil {
 		return "", err
 	}

@@ -17,12 +17,12 @@ import (
 )
 
 func newDevice() *cobra.Command {
-	cmd := &cobra.Command{Use: "device", Short: "What happens on a device", Args: args(cobra.NoArgs),
+	cmd := &cobra.Command{Use: "device", Short: "A device: its key and certificate, and its life", Args: args(cobra.NoArgs),
 		Example: "  quorate device new --org acme-cells --serial ACME-000001 --out dev1",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return usage{fmt.Errorf("a command is missing; see %s --help", cmd.CommandPath())}
 		}}
-	cmd.AddCommand(newDeviceNew())
+	cmd.AddCommand(newDeviceNew(), newTransfer(), newAccept(), newClaim(), newProve(), newReturn(), newRetire(), newRekey())
 	return cmd
 }
 

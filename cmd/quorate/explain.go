@@ -122,15 +122,21 @@ func explainPublication(w io.Writer, e *client.Explained) {
 		fmt.Fprintln(w, "changed      more often; these are the newest")
 	}
 	for _, c := range e.Changes {
-		for _, x := range c.CutOffs {
-			if x.Covers(c.Leaf, e.Publication.Leaf, p) {
-				fmt.Fprintf(w, "changed      leaf %d, %s: %s cut off by %s, from leaf %d on, reason %s\n", c.Leaf, x.Time.Format(time.RFC3339), x.Scope, x.By, x.From, x.Reason)
-			}
+		for _, line := range changeLines(c.Event, func(x api.CutOffEffect) bool { return x.Covers(c.Leaf, e.Publication.Leaf, p) }) {
+			fmt.Fprintln(w, line)
 		}
-		if c.Change == nil {
-			continue
+	}
+	names := map[string]string{}
+	for _, g := range e.Grants {
+		if g.Organisation != nil {
+			names[g.Organisation.ID] = g.Organisation.Name
 		}
-		fmt.Fprintf(w, "changed      leaf %d, %s: %s by %s, scope %s, reason %s\n", c.Leaf, c.Change.Time.Format(time.RFC3339), c.Change.Action, c.Change.By, c.Change.Scope, c.Change.Reason)
+	}
+	if e.MoreLife {
+		fmt.Fprintln(w, "life         there is more before; quorate history tells it")
+	}
+	for _, x := range e.Life {
+		fmt.Fprintf(w, "life         leaf %d, %s: %s of the device %s\n", x.Leaf, x.Life.Time.Format(time.RFC3339), x.Life.Step, lifeText(names, x.Life))
 	}
 	if e.Barred {
 		fmt.Fprintln(w, "key          barred for ever (told)")

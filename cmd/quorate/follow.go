@@ -198,6 +198,13 @@ func eventLine(e api.Event) string {
 			words = append(words, fmt.Sprintf("%d %s", counts[c], c))
 		}
 		return fmt.Sprintf("%s %s  %s", head, e.Transaction.ID, strings.Join(words, ", "))
+	case e.Life != nil:
+		x := e.Life
+		line := fmt.Sprintf("%s device %s  by %s, holder %s", head, x.Device, x.By, x.Holder)
+		if x.NewKey != "" {
+			line += ", to key " + x.NewKey
+		}
+		return line
 	case e.Publication != nil:
 		p := e.Publication
 		return fmt.Sprintf("%s %s  owner %s  voucher %s", head, p.Certificate, p.Owner, p.Voucher)

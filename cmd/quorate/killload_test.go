@@ -207,7 +207,7 @@ func (l *killLoad) revoke() {
 			return
 		}
 		change := ledger.StatusChange{Action: ledger.Revoke, Scope: ledger.ScopeCertificate, Target: ledger.Sum(cert.SPKI), Leaf: &x.found.Leaf, Reason: ledger.KeyCompromise}
-		code, st, err := cl.Change(l.ctx, change, x.found, time.Now(), signers...)
+		code, st, err := cl.Change(l.ctx, change, x.found.Leaf, time.Now(), signers...)
 		l.mu.Lock()
 		switch {
 		case err != nil:

@@ -185,6 +185,12 @@ func (w *world) admins(cert string) []string {
 	return []string{"--signer", w.key("admin-1.key"), "--signer", w.key("admin-2.key"), cert}
 }
 
+// handedOn are the arguments by which both sides hand a device on.
+func (w *world) handedOn(cert string) []string {
+	operator := filepath.Join(w.dir, "orgs", "op-one")
+	return append([]string{"--to", "op-one", "--signer", filepath.Join(operator, "admin-1.key"), "--signer", filepath.Join(operator, "admin-2.key")}, w.admins(cert)...)
+}
+
 func (w *world) line(certs ...string) []string {
 	return append([]string{"--signer", w.key("line.key")}, certs...)
 }
@@ -315,6 +321,9 @@ var verbs = []verb{
 	{"status of a list", "status", (*world).published, func(_ *world, c string) []string { return []string{c, c} },
 		[]string{"certificates", "many receipts", "many statuses"}, true, stands(exitYes)},
 	{"explain", "explain", (*world).published, plain, []string{"explain"}, false, stands(exitYes)},
+	{"history", "history", (*world).published, plain, []string{"records", "history"}, false, stands(exitYes)},
+	{"transfer", "device transfer", (*world).published, (*world).handedOn,
+		[]string{"channel", "records", "receipts", "history", "transactions"}, true, stands(exitYes)},
 	{"revoke", "revoke", (*world).published, (*world).admins, []string{"channel", "records", "receipts", "transactions", "status"}, false, stands(exitNo)},
 	{"suspend", "suspend", (*world).published, func(w *world, c string) []string { return w.line(c) },
 		[]string{"channel", "records", "receipts", "transactions", "status"}, true, stands(exitNo)},
@@ -420,8 +429,8 @@ func TestProxyBreaksAnswers(t *testing.T) {
 func TestProxyFlipsBits(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1)
-	told := []string{"transactions", "records", "certificates", "many statuses", "explain", "proposals"} // of many statuses, which proof is
-	// whose; of an explanation or a proposal, whatever carries no proof of its own
+	told := []string{"transactions", "records", "certificates", "many statuses", "explain", "history", "proposals"} // of many statuses, which
+	// proof is whose; of an explanation, a history or a proposal, whatever carries no proof of its own
 	for _, v := range verbs {
 		for _, kind := range v.classes {
 			places, n := 6, 0

@@ -1,6 +1,6 @@
 package reason
 
-// Reasons about who owns a name, what is unique and who may do what (200-299).
+// Reasons about who owns a name, what is unique and who may do what (200-259).
 const (
 	NotAPublisher          Code = 200
 	LineKeyNotInForce      Code = 201

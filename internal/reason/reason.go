@@ -4,8 +4,8 @@
 // prose; a test holds the two together.
 //
 // The table is append-only. Ranges: 0-2 outcomes that are not refusals, 10-99 transactions and blocks,
-// 100-199 certificates (strict DER and profiles), 200-299 ownership, uniqueness and authority, 300-399 what members and
-// organisations decide, 400-499 offline verification, 500-599 the HTTP edge (never on the log).
+// 100-199 certificates (strict DER and profiles), 200-259 ownership, uniqueness and authority, 260-279 the life of a device,
+// 300-399 what members and organisations decide, 400-499 offline verification, 500-599 the HTTP edge (never on the log).
 package reason
 
 import (
@@ -37,8 +37,8 @@ var outcomes = []Reason{
 }
 
 // parts are the table, in order of code.
-func parts() [10][]Reason {
-	return [10][]Reason{outcomes, transactions, certificates, authority, governance, members, rules, channels, verification, edge}
+func parts() [11][]Reason {
+	return [11][]Reason{outcomes, transactions, certificates, authority, life, governance, members, rules, channels, verification, edge}
 }
 
 // All returns every row, in order of code. The slice is the caller's own.

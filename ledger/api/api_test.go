@@ -58,7 +58,12 @@ func serve(t *testing.T, certificates int) *served {
 // serveBy serves a channel of a rule version.
 func serveBy(t *testing.T, certificates int, rules uint64) *served {
 	t.Helper()
-	s := &served{c: ledgertest.FoundBy(7, 1, rules)}
+	return serveOf(t, ledgertest.FoundBy(7, 1, rules), certificates)
+}
+
+func serveOf(t *testing.T, c *ledgertest.Consortium, certificates int) *served {
+	t.Helper()
+	s := &served{c: c}
 	fs := vfs.NewMem()
 	cfg := s.c.NodeConfig(fs, &ledgertest.Clock{})
 	if err := node.Init(cfg); err != nil {

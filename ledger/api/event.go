@@ -4,8 +4,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/quorate-pki/quorate/ca/profile"
 	"github.com/quorate-pki/quorate/internal/reason"
 	"github.com/quorate-pki/quorate/ledger"
 )
@@ -18,7 +20,8 @@ type Event struct {
 	Entry       []byte        `json:"entry"` // the leaf's bytes, base64
 	Transaction *Transaction  `json:"transaction,omitempty"`
 	Publication *Publication  `json:"publication,omitempty"`
-	Change      *StatusChange `json:"change,omitempty"`
+	Change      *StatusChange `json:"change,omitempty"` // of a life step: what it amounts to for leaves other than its own
+	Life        *LifeEvent    `json:"life,omitempty"`
 	Epoch       *Epoch        `json:"epoch,omitempty"`
 	Proposal    *Proposal     `json:"proposal,omitempty"`
 	Vote        *Vote         `json:"vote,omitempty"`
@@ -61,6 +64,23 @@ type StatusChange struct {
 	Time        time.Time   `json:"time"`                 // block time
 	Invalidity  *time.Time  `json:"invalidity,omitempty"` // since when the key is thought lost: a claim
 	Transaction uint64      `json:"transaction"`
+}
+
+// LifeEvent is what the leaf of a life step says: of which device, what happened, who holds it since.
+type LifeEvent struct {
+	Step        string    `json:"step"`              // rekey, transfer, claim, retire, return
+	Device      string    `json:"device"`            // device hash
+	Key         string    `json:"key"`               // key id of the device's key until then
+	Previous    uint64    `json:"previous"`          // leaf of the life event, or first publication, before it
+	Owner       string    `json:"owner"`             // organisation id
+	Holder      string    `json:"holder"`            // organisation id of who holds the device since
+	NewKey      string    `json:"new_key,omitempty"` // of a rekey
+	OldKey      bool      `json:"old_key,omitempty"` // the old key signed the rekey
+	By          string    `json:"by"`
+	Possession  string    `json:"possession,omitempty"` // of a claim, or of the new key: challenge
+	Evidence    string    `json:"evidence,omitempty"`   // SHA-256 of a document that somebody has on file, hex
+	Time        time.Time `json:"time"`                 // block time
+	Transaction uint64    `json:"transaction"`
 }
 
 // StatusRun is a run of leaves that got a status.
@@ -135,6 +155,8 @@ func (out *Event) describeOp(op *ledger.OpLeaf) error {
 		return err
 	}
 	switch a := args.(type) {
+	case ledger.LifeStep:
+		return out.describeLife(a, op)
 	case *ledger.Publish:
 		out.Kind, out.Publication = "publish", describePublication(a, op)
 	case *ledger.StatusChange:
@@ -155,6 +177,53 @@ func (out *Event) describeOp(op *ledger.OpLeaf) error {
 			id = *e.Owner
 		}
 		out.Kind, out.Registered = describeRegistration(args, id)
+	}
+	return nil
+}
+
+func (out *Event) describeLife(step ledger.LifeStep, op *ledger.OpLeaf) error {
+	e := &op.Effects
+	target, previous := step.Follows()
+	life := &LifeEvent{Step: step.Op().String(), Key: hex.EncodeToString(target[:]), Previous: previous, By: e.Authority.String(),
+		Time: moment(e.Time), Transaction: op.Tx}
+	out.Kind, out.Life = life.Step, life
+	if e.Device != nil {
+		life.Device = hex.EncodeToString(e.Device[:])
+	}
+	if e.Owner != nil {
+		life.Owner, life.Holder = e.Owner.String(), e.Owner.String()
+	}
+	if e.Custodian != nil {
+		life.Holder = e.Custodian.String()
+	}
+	if e.Possession != 0 {
+		life.Possession = ledger.PossessionName(e.Possession)
+	}
+	var evidence *ledger.Hash
+	switch a := step.(type) {
+	case *ledger.Transfer:
+		evidence = a.Evidence
+	case *ledger.Retire:
+		evidence = a.Evidence
+	case *ledger.Return:
+		evidence = a.Evidence
+	case *ledger.Rekey:
+		evidence = a.Evidence
+		cert, err := profile.Parse(a.Certificate)
+		if err != nil {
+			return err
+		}
+		id := ledger.Sum(cert.SPKI)
+		life.NewKey, life.OldKey = hex.EncodeToString(id[:]), len(a.SPKI) > 0
+		out.Publication = describePublication(ledger.PublicationOf(a), op)
+	}
+	if evidence != nil {
+		life.Evidence = hex.EncodeToString(evidence[:])
+	}
+	others := *op
+	others.Effects.Runs = slices.DeleteFunc(slices.Clone(e.Runs), func(r ledger.Run) bool { return r.First == out.Leaf })
+	if c := ledger.ChangeOf(step); c != nil && len(others.Effects.Runs) > 0 {
+		out.Change = describeChange(c, &others)
 	}
 	return nil
 }

@@ -28,19 +28,26 @@ type Explanation struct {
 	AsOf        time.Time `json:"as_of"`       // freshness of the state this was read from
 	Size        uint64    `json:"size"`        // leaves of the log then
 
-	Publication *Proved  `json:"publication,omitempty"`  // absent: not published
-	Grants      []Proved `json:"grants"`                 // what entitled it: the owner, the line key, the namespaces
-	Changes     []Proved `json:"changes"`                // of its status, oldest first
-	MoreChanges bool     `json:"more_changes"`           // older ones are left out
-	Status      string   `json:"status"`                 // good, suspended, revoked; "no status" when not published
-	StatusProof string   `json:"status_proof,omitempty"` // as /status has it
-	Barred      bool     `json:"barred"`                 // the key was revoked as a key
-	Siblings    []uint64 `json:"siblings"`               // leaves of the key's other certificates
+	Publication *Proved  `json:"publication,omitempty"` // absent: not published
+	Grants      []Proved `json:"grants"`                // what entitled it: the owner, the line key, the namespaces
+	Course
+	Barred   bool     `json:"barred"`   // the key was revoked as a key
+	Siblings []uint64 `json:"siblings"` // leaves of the key's other certificates
+	Life     []Proved `json:"life"`     // of its device: rekey, transfer, claim, retire, return; oldest first
+	MoreLife bool     `json:"more_life"`
 
 	Refusals     []Refused `json:"refusals"` // transactions on the log that asked for its publication in vain, oldest first
 	MoreRefusals bool      `json:"more_refusals"`
 
 	Expect Expectation `json:"expect"`
+}
+
+// Course is what became of a leaf that has a status: a publication, or a claim.
+type Course struct {
+	Changes     []Proved `json:"changes"`                // oldest first
+	MoreChanges bool     `json:"more_changes"`           // older ones are left out
+	Status      string   `json:"status"`                 // good, suspended, revoked; "no status" when not published
+	StatusProof string   `json:"status_proof,omitempty"` // as /status has it
 }
 
 // Proved is a leaf with its receipt.
@@ -85,7 +92,7 @@ func (a *api) explainLeaf(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		if p, ok := args.(*ledger.Publish); ok && p.Certificate != nil {
+		if p := ledger.PublicationOf(args); p != nil && p.Certificate != nil {
 			return a.explain(w, r, p.Certificate)
 		}
 	}
@@ -129,8 +136,8 @@ func (x explainer) explain(der []byte) (*Explanation, error) {
 		return nil, err
 	}
 	sum := ledger.Sum(der)
-	out := &Explanation{Certificate: hex.EncodeToString(sum[:]), AsOf: h.Time, Size: h.Size, Grants: []Proved{}, Changes: []Proved{}, Siblings: []uint64{},
-		Refusals: []Refused{}, Status: ledger.NoStatus.String()}
+	out := &Explanation{Certificate: hex.EncodeToString(sum[:]), AsOf: h.Time, Size: h.Size, Grants: []Proved{}, Siblings: []uint64{}, Life: []Proved{},
+		Refusals: []Refused{}, Course: Course{Changes: []Proved{}, Status: ledger.NoStatus.String()}}
 	var info *ledger.CertificateInfo
 	cert, parseErr := profile.Parse(der)
 	if parseErr == nil { // what does not parse was never published, and may have been refused
@@ -162,6 +169,9 @@ func (x explainer) find(out *Explanation, cert *profile.Certificate, sum ledger.
 		return nil, err
 	}
 	out.Barred = k.Barred
+	if out.Life, out.MoreLife, err = x.life(k.Device); err != nil {
+		return nil, err
+	}
 	for i, c := range k.Certificates {
 		if c.DER == sum {
 			info = &k.Certificates[i]
@@ -210,42 +220,84 @@ func (x explainer) published(out *Explanation, info *ledger.CertificateInfo) err
 	if err := x.grants(out, p.Publication); err != nil {
 		return err
 	}
-	leaves, err := x.cutBy(p.Publication, info.Leaf)
+	out.Course, err = x.course(info.Leaf, maxChanges, p.Publication)
+	return err
+}
+
+// course tells what became of a leaf's status: at most so many changes, the newest. Of a publication, the cut-offs of who vouched are among
+// them.
+func (x explainer) course(leaf uint64, most int, pub *Publication) (out Course, err error) {
+	leaves, more, err := x.newest(ledger.RecordChange, ledger.ChangeKey(leaf, 0)[:8], most, func(key []byte) (uint64, error) {
+		_, change, err := ledger.ParseChangeKey(key)
+		return change, err
+	})
 	if err != nil {
-		return err
+		return out, err
 	}
-	cut := len(leaves)
-	for rec, err := range x.reader.Records(x.ctx, ledger.RecordChange, ledger.ChangeKey(info.Leaf, 0)[:8], nil) {
+	if pub != nil {
+		cuts, err := x.cutBy(pub, leaf)
 		if err != nil {
-			return err
+			return out, err
 		}
-		_, change, err := ledger.ParseChangeKey(rec.Key)
+		leaves = append(leaves, cuts...)
+		slices.Sort(leaves)
+		if extra := len(leaves) - most; extra > 0 {
+			leaves, more = leaves[extra:], true
+		}
+	}
+	out.MoreChanges = more
+	if out.Changes, err = x.proveAll(leaves); err != nil {
+		return out, err
+	}
+	s, err := x.reader.Status(x.ctx, leaf)
+	out.Status, out.StatusProof = s.Status.String(), string(s.Proof)
+	return out, err
+}
+
+// life tells what happened to a device.
+func (x explainer) life(device ledger.Hash) ([]Proved, bool, error) {
+	leaves, more, err := x.newest(ledger.RecordLife, device[:], maxChanges, func(key []byte) (uint64, error) {
+		_, leaf, err := ledger.ParseLifeKey(key)
+		return leaf, err
+	})
+	if err != nil {
+		return nil, false, err
+	}
+	out, err := x.proveAll(leaves)
+	return out, more, err
+}
+
+// newest finds the leaves that records name which find the newest first: at most so many, the oldest of them first, and says
+// whether there are more.
+func (x explainer) newest(kind ledger.RecordKind, prefix []byte, most int, parse func(key []byte) (uint64, error)) (leaves []uint64, more bool, err error) {
+	for rec, err := range x.reader.Records(x.ctx, kind, prefix, nil) {
 		if err != nil {
-			return err
+			return nil, false, err
 		}
-		if len(leaves) == cut+maxChanges {
-			out.MoreChanges = true
+		leaf, err := parse(rec.Key)
+		if err != nil {
+			return nil, false, err
+		}
+		if len(leaves) == most {
+			more = true
 			break
 		}
-		leaves = append(leaves, change)
+		leaves = append(leaves, leaf)
 	}
-	slices.Sort(leaves) // changes came newest first
-	if extra := len(leaves) - maxChanges; extra > 0 {
-		leaves, out.MoreChanges = leaves[extra:], true
-	}
+	slices.Reverse(leaves)
+	return leaves, more, nil
+}
+
+func (x explainer) proveAll(leaves []uint64) ([]Proved, error) {
+	out := []Proved{}
 	for _, leaf := range leaves {
 		p, err := x.prove(leaf)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		out.Changes = append(out.Changes, p)
+		out = append(out, p)
 	}
-	s, err := x.reader.Status(x.ctx, info.Leaf)
-	if err != nil {
-		return err
-	}
-	out.Status, out.StatusProof = info.Status.String(), string(s.Proof)
-	return nil
+	return out, nil
 }
 
 // grants proves the leaves that registered owner, line key and namespaces.
@@ -258,7 +310,10 @@ func (x explainer) grants(out *Explanation, p *Publication) error {
 		into           any
 		leaf, decision *uint64 // its own leaf, or the proposal's and the vote's that decided
 	}
-	all := []grant{{ledger.RecordOrg, p.Owner, &org, &org.Leaf, &org.Decision}, {ledger.RecordRegistry, p.Voucher, &key, &key.Leaf, &key.Decision}}
+	all := []grant{{ledger.RecordOrg, p.Owner, &org, &org.Leaf, &org.Decision}}
+	if p.Voucher != "" { // else the owner's admins vouched themselves
+		all = append(all, grant{ledger.RecordRegistry, p.Voucher, &key, &key.Leaf, &key.Decision})
+	}
 	for _, id := range p.Namespaces {
 		n := new(ledger.NamespaceRecord)
 		all = append(all, grant{ledger.RecordNamespace, id, n, &n.Leaf, &n.Decision})

@@ -1,10 +1,8 @@
 package api_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -162,26 +160,7 @@ func TestExplainBelievesNothing(t *testing.T) {
 		{"another operation", refused, func(e *api.Explanation) { e.Refusals[0].Position = 1 }, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			liar := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				raw, _ := io.ReadAll(r.Body)
-				resp, err := http.Post(s.server.URL+r.URL.Path, r.Header.Get("Content-Type"), bytes.NewReader(raw))
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				defer resp.Body.Close()
-				var e api.Explanation
-				if err := json.NewDecoder(resp.Body).Decode(&e); err != nil {
-					t.Error(err)
-				}
-				c.alter(&e)
-				_ = json.NewEncoder(w).Encode(e)
-			}))
-			defer liar.Close()
-			cl, err := client.New(client.Config{Nodes: []string{liar.URL}, Policy: s.c.Policy()})
-			if err != nil {
-				t.Fatal(err)
-			}
+			cl := liar(t, s, c.alter)
 			got, err := cl.Explain(t.Context(), c.der)
 			if (err == nil) != c.ok {
 				t.Fatalf("%v", err)
@@ -191,4 +170,36 @@ func TestExplainBelievesNothing(t *testing.T) {
 			}
 		})
 	}
+}
+
+// liar is a client of a node whose JSON answers of one type are altered on the way. Everything else passes as it is.
+func liar[T any](t *testing.T, s *served, alter func(*T)) *client.Client {
+	t.Helper()
+	between := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		req, err := http.NewRequest(r.Method, s.server.URL+r.URL.RequestURI(), r.Body)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		req.Header = r.Header.Clone()
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer resp.Body.Close()
+		var e T
+		if err := json.NewDecoder(resp.Body).Decode(&e); err != nil {
+			t.Error(err)
+		}
+		alter(&e)
+		w.WriteHeader(resp.StatusCode)
+		_ = json.NewEncoder(w).Encode(e)
+	}))
+	t.Cleanup(between.Close)
+	c, err := client.New(client.Config{Nodes: []string{between.URL}, Policy: s.c.Policy()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }

@@ -171,6 +171,7 @@ var schemas = map[string]any{"Problem": problem.Details{}, "Head": Head{}, "Verd
 	"Receipts": Receipts{}, "Record": Record{}, "Records": Records{}, "Proven": Proven{}, "Events": Events{}, "Event": Event{}, "Transaction": Transaction{},
 	"Publication": Publication{}, "StatusChange": StatusChange{}, "StatusRun": StatusRun{}, "Epoch": Epoch{},
 	"Organisation": Organisation{}, "Namespace": Namespace{}, "LineKey": LineKey{}, "Proved": Proved{}, "Refused": Refused{}, "Expectation": Expectation{},
+	"LifeEvent": LifeEvent{}, "CertificateHistory": CertificateHistory{}, "ClaimHistory": ClaimHistory{}, "History": History{},
 	"Explanation": Explanation{}, "Statuses": Statuses{}, "Certificates": Certificates{}, "CertificateName": CertificateName{}, "Places": Places{},
 	"Evidence": Evidence{}, "OrganisationChange": OrganisationChange{}, "NamespaceChange": NamespaceChange{}, "CutOff": CutOff{}, "CutOffEffect": CutOffEffect{},
 	"Channel": Channel{}, "Rules": Rules{}, "Rule": Rule{}, "Proposal": Proposal{}, "Operation": Operation{}, "Vote": Vote{}, "Withdrawal": Withdrawal{},

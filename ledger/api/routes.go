@@ -37,6 +37,7 @@ func (a *api) v1(r routes) {
 	r.post("/explain", a.explainCertificate, reason.BadRequest, reason.TooLarge, reason.Busy)
 	r.get("/proposals", a.proposals, reason.BadRequest, reason.Busy)
 	r.get("/proposals/{index}", a.proposal, reason.BadRequest, reason.NotFound, reason.Busy)
+	r.get("/history/{device}", a.history, reason.BadRequest, reason.NotFound, reason.Busy)
 	r.get("/events", newFeed(a.cfg).serve, reason.BadRequest, reason.NotFound, reason.Busy, reason.RateLimited)
 }
 

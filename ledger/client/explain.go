@@ -1,12 +1,10 @@
 package client
 
 import (
-	"bytes"
 	"context"
 	"encoding/hex"
 	"encoding/json"
 	"net/http"
-	"slices"
 
 	"github.com/quorate-pki/quorate/ca/profile"
 	"github.com/quorate-pki/quorate/internal/reason"
@@ -38,22 +36,22 @@ func (c *Client) explain(ctx context.Context, der []byte) (*Explained, error) {
 	if err := json.Unmarshal(raw, told); err != nil {
 		return nil, untrusted("the explanation: %v", err)
 	}
-	p := prover{trust: tlog.Remember(c.trust(ctx)), der: der, out: &Explained{Explanation: told}}
+	p := explanation{prover: prover{tlog.Remember(c.trust(ctx))}, der: der, out: &Explained{Explanation: told}}
 	if err := p.prove(); err != nil {
 		return nil, err
 	}
 	return p.out, nil
 }
 
-// prover holds an explanation against its proofs.
-type prover struct {
-	trust tlog.NoteVerifier
-	der   []byte
-	out   *Explained
-	cert  *profile.Certificate // nil when it does not parse
+// explanation is held against its proofs.
+type explanation struct {
+	prover
+	der  []byte
+	out  *Explained
+	cert *profile.Certificate // nil when it does not parse
 }
 
-func (p *prover) prove() error {
+func (p *explanation) prove() error {
 	out, sum := p.out, ledger.Sum(p.der)
 	key := ""
 	if cert, err := profile.Parse(p.der); err == nil {
@@ -70,8 +68,11 @@ func (p *prover) prove() error {
 		if info, err = p.published(); err != nil {
 			return err
 		}
-	case len(out.Grants)+len(out.Changes) > 0 || out.Status != ledger.NoStatus.String():
+	case len(out.Grants)+len(out.Changes)+len(out.StatusProof) > 0 || out.Status != ledger.NoStatus.String():
 		return untrusted("what was not published has no status")
+	}
+	if _, err := p.life(out.Life); err != nil {
+		return err
 	}
 	for i := range out.Refusals {
 		if err := p.refusal(&out.Refusals[i]); err != nil {
@@ -82,27 +83,9 @@ func (p *prover) prove() error {
 	return nil
 }
 
-// leaf proves a leaf, and that what is told of it is what it says.
-func (p *prover) leaf(told *api.Proved, der []byte) ([]byte, error) {
-	proof, _, entry, err := verify.Entry(p.trust, []byte(told.Receipt), der)
-	if err != nil {
-		return nil, err
-	}
-	event, err := api.Describe(proof.Index, entry)
-	if err != nil {
-		return nil, untrusted("%v", err)
-	}
-	says, err1 := json.Marshal(event)
-	tells, err2 := json.Marshal(told.Event)
-	if err1 != nil || err2 != nil || !bytes.Equal(says, tells) {
-		return nil, untrusted("leaf %d says something else", proof.Index)
-	}
-	return entry, nil
-}
-
-func (p *prover) published() (*ledger.CertificateInfo, error) {
+func (p *explanation) published() (*ledger.CertificateInfo, error) {
 	out := p.out
-	if _, err := p.leaf(out.Publication, p.der); err != nil {
+	if err := p.leaf(out.Publication); err != nil {
 		return nil, err
 	}
 	var err error
@@ -112,30 +95,15 @@ func (p *prover) published() (*ledger.CertificateInfo, error) {
 	if err := p.grants(out.Publication.Publication); err != nil {
 		return nil, err
 	}
-	last := out.Publication.Leaf
-	for i := range out.Changes {
-		change := &out.Changes[i]
-		if _, err := p.leaf(change, nil); err != nil {
-			return nil, err
-		}
-		if change.Leaf <= last || !touches(change, out.Publication) {
-			return nil, untrusted("leaf %d does not change leaf %d, or is out of order", change.Leaf, out.Publication.Leaf)
-		}
-		last = change.Leaf
-	}
-	s, err := verify.Status(p.trust, []byte(out.StatusProof), out.Publication.Leaf)
+	s, err := p.course(out.Publication.Leaf, &out.Course, out.Publication.Publication)
 	if err != nil {
 		return nil, err
 	}
-	if s.Size <= last || s.Size < out.Published.Size {
-		return nil, reason.New(reason.Stale, "the status is of %d leaves, and leaf %d is known to exist", s.Size, max(last, out.Published.Size-1))
-	}
-	caused := func(e api.Proved) bool { return s.Cause != nil && e.Leaf == s.Cause.Index }
-	if s.Status.String() != out.Status || (s.Cause == nil) != (len(out.Changes) == 0) || s.Cause != nil && !slices.ContainsFunc(out.Changes, caused) {
-		return nil, untrusted("the changes told do not lead to the status proved")
+	if s.Size < out.Published.Size {
+		return nil, reason.New(reason.Stale, "the status is of %d leaves, and leaf %d is known to exist", s.Size, out.Published.Size-1)
 	}
 	out.Standing, out.AsOf, out.Size = s, s.AsOf, s.Size
-	info := &ledger.CertificateInfo{Status: s.Status}
+	info := &ledger.CertificateInfo{Standing: ledger.Standing{Status: s.Status}}
 	if err := s.Vouched(&out.Published.Effects); err != nil {
 		return nil, err
 	}
@@ -143,28 +111,19 @@ func (p *prover) published() (*ledger.CertificateInfo, error) {
 	return info, nil
 }
 
-// touches reports whether a leaf changed the status of a publication: by itself, or by cutting off who vouched for it.
-func touches(change, pub *api.Proved) bool {
-	if change.Change != nil {
-		return covers(change.Change.Leaves, pub.Leaf)
-	}
-	return slices.ContainsFunc(change.CutOffs, func(c api.CutOffEffect) bool { return c.Covers(change.Leaf, pub.Leaf, pub.Publication) })
-}
-
-func covers(runs []api.StatusRun, leaf uint64) bool {
-	return slices.ContainsFunc(runs, func(r api.StatusRun) bool { return leaf >= r.First && leaf-r.First < r.Count })
-}
-
 // grants demands exactly what the publication names: each registered by a leaf of its own, or by a proposal and the vote that approved it.
-func (p *prover) grants(pub *api.Publication) error {
-	missing := map[string]bool{"organisation " + pub.Owner: true, "line-key " + pub.Voucher: true}
+func (p *explanation) grants(pub *api.Publication) error {
+	missing := map[string]bool{"organisation " + pub.Owner: true}
+	if pub.Voucher != "" { // else the owner's admins vouched themselves
+		missing["line-key "+pub.Voucher] = true
+	}
 	for _, id := range pub.Namespaces {
 		missing["namespace "+id] = true
 	}
 	undecided := map[uint64]string{} // proposals, with their digests
 	for i := range p.out.Grants {
 		g := &p.out.Grants[i]
-		if _, err := p.leaf(g, nil); err != nil {
+		if err := p.leaf(g); err != nil {
 			return err
 		}
 		used := false
@@ -209,12 +168,11 @@ func take(missing map[string]bool, kind string, r api.Registered) bool {
 }
 
 // refusal proves that a transaction asked to publish the certificate, and what it was told.
-func (p *prover) refusal(r *api.Refused) error {
-	raw, err := p.leaf(&r.Proved, nil)
-	if err != nil {
+func (p *explanation) refusal(r *api.Refused) error {
+	if err := p.leaf(&r.Proved); err != nil {
 		return err
 	}
-	e, err := ledger.ParseEntry(raw)
+	e, err := ledger.ParseEntry(r.Entry)
 	if err != nil || e.Tx == nil || r.Position >= uint64(len(e.Tx.Codes)) {
 		return untrusted("leaf %d has no operation %d", r.Leaf, r.Position)
 	}

@@ -85,8 +85,8 @@ func (c *Client) proposal(ctx context.Context, leaf uint64) (*api.ProposalPage, 
 	if err := json.Unmarshal(raw, told); err != nil {
 		return nil, untrusted("the proposal: %v", err)
 	}
-	p := prover{trust: tlog.Remember(c.trust(ctx))}
-	if _, err := p.leaf(&told.Proposal, nil); err != nil {
+	p := prover{tlog.Remember(c.trust(ctx))}
+	if err := p.leaf(&told.Proposal); err != nil {
 		return nil, err
 	}
 	if told.Proposal.Leaf != leaf || told.Proposal.Proposal == nil {
@@ -104,7 +104,7 @@ func (p *prover) votes(told *api.ProposalPage) (decision string, err error) {
 	last, voted := told.Proposal.Leaf, map[uint64]bool{}
 	for i := range told.Votes {
 		v := &told.Votes[i]
-		if _, err := p.leaf(v, nil); err != nil {
+		if err := p.leaf(v); err != nil {
 			return "", err
 		}
 		switch {
@@ -145,7 +145,7 @@ func (p *prover) standing(told *api.ProposalPage, decision string) error {
 		if told.Withdrawal == nil {
 			return untrusted("withdrawn, and no leaf says so")
 		}
-		if _, err := p.leaf(told.Withdrawal, nil); err != nil {
+		if err := p.leaf(told.Withdrawal); err != nil {
 			return err
 		}
 		if w := told.Withdrawal.Withdrawal; w == nil || w.Proposal != told.Proposal.Leaf {

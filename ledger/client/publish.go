@@ -212,20 +212,29 @@ func (p *Publisher) Try(ctx context.Context, channel ledger.Hash, items []Item) 
 	return out, nil
 }
 
-// Change submits a status change of a published certificate. The verdict is proved by the transaction's leaf. When it
-// was accepted, so is the standing afterwards, in a tree that holds the change; else the standing is nil.
-func (c *Client) Change(ctx context.Context, change ledger.StatusChange, f *Found, now time.Time, signers ...ledger.Signer) (reason.Code, *Standing, error) {
+// Transact submits a signed transaction. Its verdicts are proved by its leaf.
+func (c *Client) Transact(ctx context.Context, s *ledger.Submission) (ledger.Result, error) {
+	env, err := ledger.ParseEnvelope(s.Envelope, ledger.ForLedger)
+	if err != nil {
+		return ledger.Result{}, err
+	}
+	return elsewhere(c, func() (ledger.Result, error) { return c.decide(ctx, s.Encode(), env.ID, len(s.Bodies)) })
+}
+
+// Change submits a status change of a leaf: a published certificate's, or a claim's. The verdict is proved by the transaction's
+// leaf. When it was accepted, so is the standing afterwards, in a tree that holds the change; else the standing is nil.
+func (c *Client) Change(ctx context.Context, change ledger.StatusChange, leaf uint64, now time.Time, signers ...ledger.Signer) (reason.Code, *Standing, error) {
 	channel, err := c.Channel(ctx)
 	if err != nil {
 		return 0, nil, err
 	}
 	tx := ledger.Tx{Channel: channel, Expiry: ledger.MillisOf(now.Add(time.Hour))}
 	rand.Read(tx.Nonce[:])
-	raw, id, err := signed(tx, [][]byte{ledger.EncodeBody(ledger.OpStatus, change)}, ledger.ForLedger, signers...)
+	sub, err := ledger.SignTx(tx, [][]byte{ledger.EncodeBody(ledger.OpStatus, change)}, ledger.ForLedger, signers...)
 	if err != nil {
 		return 0, nil, err
 	}
-	res, err := elsewhere(c, func() (ledger.Result, error) { return c.decide(ctx, raw, id, 1) })
+	res, err := c.Transact(ctx, sub)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -234,7 +243,7 @@ func (c *Client) Change(ctx context.Context, change ledger.StatusChange, f *Foun
 		return v.Code, nil, nil
 	}
 	s, err := elsewhere(c, func() (*Standing, error) {
-		s, err := c.standingAfter(ctx, f.Leaf, v.Leaf)
+		s, err := c.standingAfter(ctx, leaf, v.Leaf)
 		if err == nil {
 			err = changed(s, change, v.Leaf)
 		}

@@ -237,7 +237,7 @@ func (ch *chain) operations(e *ledger.Epoch, h *ledger.Header, env *ledger.Envel
 		case op.Effects.Rules != e.Rules:
 			return 0, fmt.Errorf("leaf %d has another rule version than its block", leaf)
 		}
-		if code, _, err := ledger.ParseBody(op.Body); err == nil && code == ledger.OpPublish {
+		if _, args, err := ledger.ParseBody(op.Body); err == nil && ledger.PublicationOf(args) != nil {
 			ch.certificates++
 		}
 	}

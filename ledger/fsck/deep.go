@@ -107,8 +107,8 @@ func (ch *chain) signer(next *state.State, id ledger.Hash) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, ok := args.(*ledger.Publish)
-	if !ok {
+	p := ledger.PublicationOf(args)
+	if p == nil {
 		return nil, fmt.Errorf("leaf %d published no key", k.Certificates[0].Leaf)
 	}
 	cert, err := profile.Parse(p.Certificate)

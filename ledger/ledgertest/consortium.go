@@ -230,6 +230,16 @@ func Publish(der []byte) []byte {
 	return ledger.EncodeBody(ledger.OpPublish, ledger.Publish{Profile: 1, Certificate: der})
 }
 
+// Prove signs a life step by a device's key, for an organisation.
+func (c *Consortium) Prove(step ledger.LifeStep, device string, org ledger.OrgID) (alg int64, sig []byte) {
+	s := c.Signer("device/" + device)
+	sig, err := s.SignCOSE(ledger.ProofMessage(c.Channel, org, step))
+	if err != nil {
+		panic(err)
+	}
+	return s.Alg(), sig
+}
+
 // Change is the body of a status change.
 func Change(c ledger.StatusChange) []byte { return ledger.EncodeBody(ledger.OpStatus, c) }
 

@@ -81,7 +81,7 @@ func published(entry []byte) []byte {
 		return nil
 	}
 	_, args, err := ledger.ParseBody(e.Op.Body)
-	if p, ok := args.(*ledger.Publish); err == nil && ok {
+	if p := ledger.PublicationOf(args); err == nil && p != nil {
 		return p.Certificate
 	}
 	return nil
@@ -137,38 +137,49 @@ func (n *Node) cause(v *view, leaf uint64, s ledger.Status) (*ledger.StatusCause
 	if s == ledger.NoStatus {
 		return nil, nil
 	}
-	info, err := n.certificate(v, leaf)
-	if err != nil || info == nil || info.Cause == leaf {
+	at, err := n.caused(v, leaf)
+	if err != nil || at == leaf {
 		return nil, err
 	}
-	entry, err := n.entry(v, info.Cause)
+	entry, err := n.entry(v, at)
 	if err != nil {
 		return nil, err
 	}
-	path, err := tlog.InclusionProof(n.tiles, info.Cause, v.head.Size)
-	return &ledger.StatusCause{Index: info.Cause, Entry: entry, Path: path}, err
+	path, err := tlog.InclusionProof(n.tiles, at, v.head.Size)
+	return &ledger.StatusCause{Index: at, Entry: entry, Path: path}, err
 }
 
-// certificate finds what the index knows of a publication.
-func (n *Node) certificate(v *view, leaf uint64) (*ledger.CertificateInfo, error) {
+// caused finds the leaf that gave another its status: itself, when nothing changed it since.
+func (n *Node) caused(v *view, leaf uint64) (uint64, error) {
 	entry, err := n.entry(v, leaf)
 	if err != nil {
-		return nil, err
+		return 0, err
+	}
+	if published(entry) == nil {
+		// A claim: the record of its device forgets it when the device changes hands, and the history of its status does not.
+		for rec, err := range records(v.snap, ledger.RecordChange, ledger.ChangeKey(leaf, 0)[:8], nil) {
+			if err != nil {
+				return 0, err
+			}
+			_, change, err := ledger.ParseChangeKey(rec.Key)
+			return change, err // the newest is first
+		}
+		return leaf, nil
 	}
 	spki, err := state.PublishedKey(entry)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	k, err := keyRecord(v, spki)
 	if err != nil || k == nil {
-		return nil, err
+		return leaf, err
 	}
 	for i := range k.Certificates {
 		if k.Certificates[i].Leaf == leaf {
-			return &k.Certificates[i], nil
+			return k.Certificates[i].Cause, nil
 		}
 	}
-	return nil, nil
+	return leaf, nil
 }
 
 // keyRecord reads what was published over a key, and where it stands.

@@ -18,8 +18,11 @@ type right struct {
 var revocable = []uint64{ledger.Unspecified, ledger.KeyCompromise, ledger.AffiliationChanged, ledger.Superseded,
 	ledger.Cessation, ledger.PrivilegeWithdrawn}
 
+// endings are the reasons that fit a use, which is no key: that the device's key is lost is said in scope key.
+var endings = []uint64{ledger.Unspecified, ledger.AffiliationChanged, ledger.Superseded, ledger.Cessation, ledger.PrivilegeWithdrawn}
+
 // rights is the table authority x scope. A cell that is not here refuses: not-authorised in the scopes that
-// exist, scope-unavailable in those that come later (custody, batch, CA). Line keys and organisations are cut off (cutoff.go).
+// exist, scope-unavailable in those that come later (batch, CA). Line keys and organisations are cut off (cutoff.go).
 var rights = map[ledger.Authority]map[ledger.Scope]right{
 	ledger.BySelf: {
 		ledger.ScopeCertificate: {revoke: revocable, suspend: true, resume: true},
@@ -30,6 +33,7 @@ var rights = map[ledger.Authority]map[ledger.Scope]right{
 	},
 	ledger.ByCustodian: {
 		ledger.ScopeCertificate: {suspend: true, resume: true},
+		ledger.ScopeCustody:     {revoke: endings, suspend: true, resume: true},
 	},
 	ledger.ByOwner: {
 		ledger.ScopeCertificate: {revoke: revocable, suspend: true, resume: true},
@@ -38,11 +42,20 @@ var rights = map[ledger.Authority]map[ledger.Scope]right{
 	ledger.ByQuorum: {
 		ledger.ScopeCertificate: {revoke: revocable, suspend: true, resume: true},
 		ledger.ScopeKey:         {revoke: revocable, suspend: true, resume: true},
+		ledger.ScopeCustody:     {revoke: endings, suspend: true, resume: true},
 	},
 }
 
-// scopes are those available at this rule version.
-var scopes = []ledger.Scope{ledger.ScopeCertificate, ledger.ScopeKey}
+// available says whether a scope exists at a rule version.
+func available(s ledger.Scope, rules uint64) bool {
+	switch s {
+	case ledger.ScopeCertificate, ledger.ScopeKey:
+		return true
+	case ledger.ScopeCustody:
+		return rules >= ledger.Governed
+	}
+	return false
+}
 
 // allows reports whether an authority may do this at all.
 func allows(by ledger.Authority, c *ledger.StatusChange) bool {
@@ -62,22 +75,27 @@ func allows(by ledger.Authority, c *ledger.StatusChange) bool {
 }
 
 // authorities are the capacities in which a transaction's signers may speak about a key's certificates, highest
-// first. Line keys are entitled by the publications they vouched for, so the leaf asked about matters.
-func (s *State) authorities(signers []ledger.Hash, spki ledger.Hash, k *ledger.KeyRecord, leaf *uint64) []ledger.Authority {
+// first. Line keys are entitled by the publications they vouched for, so the leaf asked about matters. About a use speaks
+// as custodian whose use it is, be it the owner.
+func (s *State) authorities(signers []ledger.Hash, k *ledger.KeyRecord, c *ledger.StatusChange) []ledger.Authority {
 	var out []ledger.Authority
+	custodian := k.Custodian
+	if c.Scope == ledger.ScopeCustody && k.Use != nil {
+		custodian = k.Use.By
+	}
 	if s.quorum(signers) {
 		out = append(out, ledger.ByQuorum)
 	}
 	if s.enoughAdmins(k.Owner, signers) {
 		out = append(out, ledger.ByOwner)
 	}
-	if !k.Custodian.IsZero() && s.enoughAdmins(k.Custodian, signers) {
+	if !custodian.IsZero() && s.enoughAdmins(custodian, signers) {
 		out = append(out, ledger.ByCustodian)
 	}
-	if leaf != nil && s.vouched(signers, k, *leaf) {
+	if c.Leaf != nil && s.vouched(signers, k, *c.Leaf) {
 		out = append(out, ledger.ByLineKey)
 	}
-	if slices.Contains(signers, spki) {
+	if slices.Contains(signers, c.Target) {
 		out = append(out, ledger.BySelf)
 	}
 	return out

@@ -23,15 +23,18 @@ type cell struct {
 	revoke  []uint64    // reasons accepted
 	other   reason.Code // answer to all other reasons
 	suspend reason.Code
-	resume  reason.Code // of what the key itself suspended
+	resume  reason.Code // of what the key itself suspended; in scope custody, the custodian
 }
 
 var device = []uint64{0, 1, 3, 4, 5, 9}
 
+// endings are the reasons that a use can end for: keyCompromise is about the key.
+var endings = []uint64{0, 3, 4, 5, 9}
+
 func cells() []cell {
 	const no, bad, gone = reason.NotAuthorised, reason.BadReason, reason.ScopeUnavailable
 	owner, quorum := "acme-cells/admin-1 acme-cells/admin-3", "ca-a/governance ca-b/governance ca-d/governance"
-	cert, key := ledger.ScopeCertificate, ledger.ScopeKey
+	cert, key, custody := ledger.ScopeCertificate, ledger.ScopeKey, ledger.ScopeCustody
 	out := []cell{
 		{"the key itself", "device/ACME-1", cert, device, bad, 0, 0},
 		{"the key itself", "device/ACME-1", key, []uint64{1}, bad, no, no},
@@ -45,6 +48,13 @@ func cells() []cell {
 		{"quorum", quorum, key, device, bad, 0, 0},
 		{"all of them", owner + " " + quorum + " acme-cells/line device/ACME-1 op-one/admin-1", cert, device, bad, 0, 0},
 		{"line and device key", "acme-cells/line device/ACME-1", cert, device, bad, 0, 0},
+		{"the key itself", "device/ACME-1", custody, nil, no, no, no},
+		{"line key", "acme-cells/line", custody, nil, no, no, no},
+		{"owner's admins", owner, custody, nil, no, no, no},
+		{"custodian", "op-one/admin-1", custody, endings, bad, 0, 0},
+		{"quorum", quorum, custody, endings, bad, 0, 0},
+		{"all of them", owner + " " + quorum + " acme-cells/line device/ACME-1 op-one/admin-1", custody, endings, bad, 0, 0},
+		{"another operator", "op-two/admin-1", custody, nil, no, no, no},
 	}
 	for who, signers := range map[string]string{
 		"another line key of the owner": "acme-cells/line-2",
@@ -56,45 +66,40 @@ func cells() []cell {
 		"another device":                "device/ACME-2",
 		"half of each":                  "acme-cells/admin-2 ca-a/governance ca-c/governance device/ACME-2 other-cells/line",
 	} {
-		out = append(out, cell{who, signers, cert, nil, no, no, no}, cell{who, signers, key, nil, no, no, no})
+		for _, scope := range []ledger.Scope{cert, key, custody} {
+			out = append(out, cell{who, signers, scope, nil, no, no, no})
+		}
 	}
 	// The scopes to come refuse everybody, whatever else is wrong.
 	for _, c := range slices.Clone(out) {
 		if c.scope != cert {
 			continue
 		}
-		for _, s := range []ledger.Scope{ledger.ScopeCustody, ledger.ScopeBatch, ledger.ScopeLineKey, ledger.ScopeCA} {
+		for _, s := range []ledger.Scope{ledger.ScopeBatch, ledger.ScopeLineKey, ledger.ScopeCA} {
 			out = append(out, cell{c.who, c.signers, s, nil, gone, gone, gone})
 		}
 	}
 	return out
 }
 
-// foundWithThird is a chain of four members whose vendor has a third line key, without the right to suspend.
+// foundWithThird is a chain of four members whose vendor has a third line key, without the right to suspend; with a second
+// operator.
 func foundWithThird(t *testing.T) *chain {
 	return start(t, 4, plenty, func(f *ledger.Founding) {
 		c := ledgertest.Unfounded(7)
 		l := f.LineKeys[0]
 		l.Signer, l.SPKI, l.Rights = c.Signer("acme-cells/line-3"), c.SPKI("acme-cells/line-3"), ledger.RightPublish
 		f.LineKeys = append(f.LineKeys, l)
+		operators(f)
 	})
 }
 
-// custody publishes ACME-1, in custody of op-one, and ACME-2.
+// custody publishes ACME-1, in custody and use of op-one, and ACME-2.
 func (x *chain) custody() uint64 {
 	leaf := x.publish(x.c.Device("ACME-1", dns, 0))
 	x.publish(x.c.Device("ACME-2", dns, 0))
-	var op ledger.OrgID
-	for rec := range x.store.Records(ledger.RecordOrg, nil) {
-		var o ledger.OrgRecord
-		if err := ledger.Decode(rec.Value, &o); err != nil {
-			x.t.Fatal(err)
-		}
-		if o.Name == "op-one" {
-			op = ledger.OrgID(rec.Key)
-		}
-	}
-	x.edit(x.c.SPKI("device/ACME-1"), func(k *ledger.KeyRecord) { k.Custodian = op })
+	x.must(&ledger.Transfer{To: x.org("op-one")}, "ACME-1", acme, "op-one/admin-1")
+	x.must(x.claim("ACME-1", "op-one"), "ACME-1", "op-one/admin-1")
 	return leaf
 }
 
@@ -124,7 +129,8 @@ func TestAuthorityTable(t *testing.T) {
 	c := foundWithThird(t)
 	leaf := c.custody()
 	good := c.head
-	held := c.suspended(leaf, "device/ACME-1")
+	held := c.suspended(on(leaf, ledger.Suspend, 6), "device/ACME-1")
+	idle := c.suspended(ledger.StatusChange{Action: ledger.Suspend, Scope: ledger.ScopeCustody, Reason: 6}, "op-one/admin-1")
 	for _, x := range cells() {
 		t.Run(fmt.Sprintf("%s/scope %d", x.who, x.scope), func(t *testing.T) {
 			c.t = t
@@ -165,7 +171,9 @@ func TestAuthorityTable(t *testing.T) {
 				}
 			}
 			expect("suspend", ask(&ledger.StatusChange{Action: ledger.Suspend, Reason: 6}), x.suspend)
-			c.head = held
+			if c.head = held; x.scope == ledger.ScopeCustody {
+				c.head = idle
+			}
 			expect("resume", ask(&ledger.StatusChange{Action: ledger.Resume, Reason: 8}), x.resume)
 		})
 	}
@@ -181,7 +189,7 @@ func TestResumeTable(t *testing.T) {
 		"ca-a/governance ca-b/governance ca-c/governance"}
 	for i, by := range who {
 		c.head = good
-		c.head = c.suspended(leaf, by)
+		c.head = c.suspended(on(leaf, ledger.Suspend, 6), by)
 		for k, other := range who {
 			resume, suspend := reason.HigherAuthority, reason.AlreadySuspended
 			if k >= i {
@@ -210,9 +218,8 @@ func TestResumeTable(t *testing.T) {
 }
 
 // suspended is the state after the signers suspended ACME-1, not final, so that the one before can be used again.
-func (x *chain) suspended(leaf uint64, signers string) *state.State {
+func (x *chain) suspended(c ledger.StatusChange, signers string) *state.State {
 	x.t.Helper()
-	c := on(leaf, ledger.Suspend, ledger.CertificateHold)
 	c.SPKI = x.c.SPKI("device/ACME-1")
 	e, err := state.Execute(x.head, x.next(x.tx([][]byte{x.change("ACME-1", c)}, strings.Fields(signers)...)), state.Direct{})
 	if err != nil || len(e.Results) == 0 || e.Results[0].Verdicts[0].Code != 0 {

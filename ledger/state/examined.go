@@ -53,7 +53,7 @@ type Examined struct {
 	Args any   // of ledger.ParseBody
 	Err  error // why the body is no operation
 
-	Certificate *profile.Certificate // of a publication
+	Certificate *profile.Certificate // of a publication, or rekey
 	NoParse     error                // why there is none in it
 	SPKI        ledger.Hash          // SHA-256 of the certificate's
 
@@ -67,7 +67,7 @@ func Examine(body []byte) *Examined {
 	if x.Op, x.Args, x.Err = ledger.ParseBody(body); x.Err != nil {
 		return x
 	}
-	if p, ok := x.Args.(*ledger.Publish); ok {
+	if p := ledger.PublicationOf(x.Args); p != nil {
 		if x.Certificate, x.NoParse = profile.Parse(p.Certificate); x.NoParse == nil {
 			x.SPKI = ledger.Sum(x.Certificate.SPKI)
 		}

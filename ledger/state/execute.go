@@ -225,6 +225,8 @@ func (j *judge) operation(tx *ledger.Parsed, position int, body []byte, txLeaf, 
 		no, err = j.publish(tx, a, x, at, &leaf.Effects)
 	case *ledger.StatusChange:
 		no, err = j.statusChange(tx, a, &leaf.Effects)
+	case ledger.LifeStep:
+		no, err = j.lifeStep(tx, a, x, at, &leaf.Effects)
 	default:
 		no, err = j.governed(tx, x, at, uint16(position), &leaf.Effects)
 	}
@@ -246,7 +248,7 @@ func exists(x *Examined, rules uint64) *outcome {
 	if rules >= ledger.Governed {
 		return nil
 	}
-	if x.Op >= ledger.OpPropose {
+	if x.Op >= ledger.OpPropose || x.Op >= ledger.OpRekey && x.Op <= ledger.OpReturn {
 		return refuse(reason.New(reason.UnknownOperation, "%d", x.Op))
 	}
 	if n, ok := x.Args.(*ledger.Namespace); ok && n.Newer() {
@@ -338,15 +340,28 @@ func (s *State) signerKey(tx *ledger.Parsed, id ledger.Hash) ([]byte, error) {
 		if err != nil {
 			continue // refused in its turn; it authenticates nobody
 		}
-		if a, ok := args.(*ledger.StatusChange); ok && len(a.SPKI) > 0 && ledger.Sum(a.SPKI) == id {
+		if spki := s.ownKey(args); len(spki) > 0 && ledger.Sum(spki) == id {
 			r, err := s.KeyRecord(id)
 			if err != nil || r == nil {
 				return nil, err
 			}
-			return a.SPKI, nil
+			return spki, nil
 		}
 	}
 	return nil, nil
+}
+
+// ownKey is the SPKI that an operation carries because the key of a published certificate itself signs it.
+func (s *State) ownKey(args any) []byte {
+	switch a := args.(type) {
+	case *ledger.StatusChange:
+		return a.SPKI
+	case *ledger.Rekey:
+		if s.channel.Rules >= ledger.Governed {
+			return a.SPKI
+		}
+	}
+	return nil
 }
 
 // Try says what the verdicts on a transaction would be in a block of this time. It changes nothing. A

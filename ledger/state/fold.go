@@ -129,6 +129,8 @@ func (f *folder) operation(l *ledger.OpLeaf, x *Examined, at uint64) error {
 		err = f.foldCutOff(l, a, at)
 	case *ledger.Channel:
 		err = f.channelRestated(l, a, at)
+	case ledger.LifeStep:
+		err = f.lifeStep(l, a, x, at)
 	default:
 		err = f.register(l, x.Args, at)
 	}
@@ -177,19 +179,32 @@ func (f *folder) publish(l *ledger.OpLeaf, p *ledger.Publish, x *Examined, at ui
 		k = &ledger.KeyRecord{Owner: *e.Owner, Device: *e.Device}
 		f.st.put(ledger.RecordDevice, e.Device[:], ledger.DeviceRecord{Key: spki})
 	}
-	if k.Owner != *e.Owner || k.Device != *e.Device || len(k.Certificates) >= ledger.MaxCertificatesPerKey {
+	switch {
+	case k.Owner != *e.Owner || k.Device != *e.Device || len(k.Certificates) >= ledger.MaxCertificatesPerKey:
 		return fmt.Errorf("%w: the key is another owner's or device's, or has all its certificates", ErrBadLeaves)
+	case k.Retired || k.Successor != nil:
+		return fmt.Errorf("%w: a publication for a key that has no device any more", ErrBadLeaves)
+	case !sameOrg(e.Custodian, k.Custodian):
+		return fmt.Errorf("%w: a publication that names another custodian than the device has", ErrBadLeaves)
 	}
-	if e.Custodian != nil {
-		k.Custodian = *e.Custodian
+	return f.certify(k, e, x, at)
+}
+
+// certify adds the certificate published at a leaf to its key's record, and indexes and counts it.
+func (f *folder) certify(k *ledger.KeyRecord, e *ledger.Effects, x *Examined, at uint64) error {
+	cert := x.Certificate
+	info := ledger.CertificateInfo{Leaf: at, TBS: ledger.Sum(cert.TBS), DER: ledger.Sum(cert.Raw), Published: e.Time,
+		Standing: ledger.Standing{Status: ledger.Good, Cause: at, Since: e.Time}}
+	counted := [][]byte{e.Owner[:]}
+	if e.Voucher != nil {
+		info.Voucher, counted = *e.Voucher, [][]byte{e.Voucher[:], e.Owner[:]}
 	}
-	k.Certificates = append(k.Certificates, ledger.CertificateInfo{Leaf: at, TBS: ledger.Sum(cert.TBS), DER: ledger.Sum(cert.Raw),
-		Voucher: *e.Voucher, Published: e.Time, Status: ledger.Good, Cause: at, Since: e.Time})
-	f.st.put(ledger.RecordKey, spki[:], k)
-	if err := f.certIDs(cert, spki, at); err != nil {
+	k.Certificates = append(k.Certificates, info)
+	f.st.put(ledger.RecordKey, x.SPKI[:], k)
+	if err := f.certIDs(cert, x.SPKI, at); err != nil {
 		return err
 	}
-	for i, key := range [][]byte{e.Voucher[:], e.Owner[:]} {
+	for i, key := range counted {
 		u, err := f.st.usage(key, e.Time.Day())
 		if err != nil {
 			return err
@@ -201,6 +216,14 @@ func (f *folder) publish(l *ledger.OpLeaf, p *ledger.Publish, x *Examined, at ui
 		f.st.count(key, u)
 	}
 	return nil
+}
+
+// sameOrg compares an organisation in effects, absent for nobody, with one in a record, zero for nobody.
+func sameOrg(e *ledger.OrgID, r ledger.OrgID) bool {
+	if e == nil {
+		return r.IsZero()
+	}
+	return *e == r && !r.IsZero()
 }
 
 // certIDs indexes the certificate under the CertIDs that OCSP clients name it by (RFC 6960 section 4.1.1); a
@@ -249,13 +272,12 @@ func (f *folder) statusChange(l *ledger.OpLeaf, c *ledger.StatusChange, at uint6
 	if err := fits(l.Effects.Runs, k, c); err != nil {
 		return err
 	}
-	if c.Action == ledger.Revoke && (c.Scope == ledger.ScopeKey || compromise(c)) {
+	if bars(c) {
 		k.Barred = true
 	}
-	for i := range k.Certificates {
-		t := &k.Certificates[i]
+	for _, t := range targets(k, c) {
 		for _, r := range l.Effects.Runs {
-			if t.Leaf < r.First || t.Leaf-r.First >= r.Count {
+			if t.leaf < r.First || t.leaf-r.First >= r.Count {
 				continue
 			}
 			// Revoking a key bars it even when its certificates are revoked already; their first reason stands.
@@ -268,15 +290,13 @@ func (f *folder) statusChange(l *ledger.OpLeaf, c *ledger.StatusChange, at uint6
 				t.Cause, t.Reason = at, c.Reason
 				continue
 			}
-			t.Status, t.Cause, t.Since, t.Reason, t.Authority = r.Status, at, l.Effects.Time, c.Reason, l.Effects.Authority
+			*t.Standing = ledger.Standing{Status: r.Status, Cause: at, Since: l.Effects.Time, Reason: c.Reason, Authority: l.Effects.Authority}
 			if r.Status == ledger.Good {
 				t.Reason, t.Authority = 0, 0
 			}
 		}
 	}
-	for _, r := range l.Effects.Runs { // each of one leaf
-		f.st.put(ledger.RecordChange, ledger.ChangeKey(r.First, at), ledger.Change{Status: r.Status})
-	}
+	f.changed(l.Effects.Runs, at)
 	f.st.put(ledger.RecordKey, c.Target[:], k)
 	if l.Effects.Authority == ledger.ByLineKey && l.Effects.Voucher != nil {
 		u, err := f.st.usage(l.Effects.Voucher[:], l.Effects.Time.Day())
@@ -289,13 +309,22 @@ func (f *folder) statusChange(l *ledger.OpLeaf, c *ledger.StatusChange, at uint6
 	return nil
 }
 
+// changed remembers that a leaf changed the status of others.
+func (f *folder) changed(runs []ledger.Run, at uint64) {
+	for _, r := range runs { // each of one leaf
+		if r.First != at {
+			f.st.put(ledger.RecordChange, ledger.ChangeKey(r.First, at), ledger.Change{Status: r.Status})
+		}
+	}
+}
+
 // fits demands one run for each certificate changed, of the key, to the status the action gives.
 func fits(runs []ledger.Run, k *ledger.KeyRecord, c *ledger.StatusChange) error {
 	to := map[ledger.Action]ledger.Status{ledger.Revoke: ledger.Revoked, ledger.Suspend: ledger.Suspended, ledger.Resume: ledger.Good}[c.Action]
 	changed := targets(k, c)
 	i := 0
 	for _, r := range runs {
-		for i < len(changed) && changed[i].Leaf != r.First {
+		for i < len(changed) && changed[i].leaf != r.First {
 			i++
 		}
 		if i == len(changed) || r.Count != 1 || r.Status != to {
@@ -361,8 +390,8 @@ func PublishedKey(entry []byte) (ledger.Hash, error) {
 	if err != nil {
 		return ledger.Hash{}, err
 	}
-	p, ok := args.(*ledger.Publish)
-	if !ok {
+	p := ledger.PublicationOf(args)
+	if p == nil {
 		return ledger.Hash{}, fmt.Errorf("%w: the entry is no publication", ErrBadLeaves)
 	}
 	cert, err := profile.Parse(p.Certificate)

@@ -149,6 +149,7 @@ func TestGenesisSpoiled(t *testing.T) {
 		{"no consortium", func(p *parts) { p.bodies = p.bodies[1:] }, false},
 		{"rule version 0", rules(0), false},
 		{"rule version 2", rules(2), true},
+		{"rule version 3", rules(3), true},
 		{"a rule version that this build does not know", rules(ledger.NewestRules + 1), false},
 		{"consortium name", func(p *parts) { edit(p, 0, func(c *ledger.Consortium) { c.Name = "other.example" }) }, false},
 		{"channel name", func(p *parts) { edit(p, 0, func(c *ledger.Consortium) { c.Channel = "other" }) }, false},

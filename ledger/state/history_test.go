@@ -5,6 +5,8 @@ import (
 	"crypto"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -29,6 +31,7 @@ type history struct {
 	ders map[string][]byte
 	keys []crypto.Signer // of network functions
 	key  string          // of the last body
+	orgs map[string]ledger.OrgID
 
 	proposals []ledger.Vote  // on the log, as votes on them
 	delegated []ledger.OrgID // namespaces on the log that admins registered
@@ -239,11 +242,16 @@ func (h *history) tx() []byte {
 	if len(h.past) > 0 && h.rng.IntN(10) == 0 {
 		return h.past[h.rng.IntN(len(h.past))]
 	}
-	if h.rng.IntN(3) == 0 {
+	// Devices live before the members begin to cut their vendors off.
+	young := len(h.past) < 500
+	if !young && h.rng.IntN(3) == 0 {
 		body, who := h.governance()
 		raw := h.c.Tx(h.now, ledgertest.TxOptions{Nonce: h.rng.Uint64(), Mode: ledger.Mode(h.rng.IntN(2))}, [][]byte{body}, who...)
 		h.past = append(h.past, raw)
 		return raw
+	}
+	if h.rng.IntN(3) == 0 || young && h.rng.IntN(3) == 0 {
+		return h.life()
 	}
 	who := actors[h.rng.IntN(len(actors))]
 	n := 1
@@ -269,6 +277,88 @@ func (h *history) tx() []byte {
 		o.Expiry = h.now.Add(26 * time.Hour)
 	}
 	raw := h.c.Tx(h.now, o, bodies, who...)
+	h.past = append(h.past, raw)
+	return raw
+}
+
+// holders are who may hold a device, and the signers that speak for them.
+var holders = map[string][]string{"acme-cells": strings.Fields(acme), "other-cells": {reseller}, "op-one": {one}, "op-two": {two}}
+
+// life is a step in the life of a device, mostly one that can be: its key as it is by now, after its last event, signed by whom
+// it takes.
+func (h *history) life() []byte {
+	serial := fmt.Sprintf("ACME-%d", len(h.past)/25+h.rng.IntN(4))
+	key, next := serial, serial+".1"
+	for n := 2; ; n++ {
+		if k := h.keyRecord(next); k == nil {
+			break
+		}
+		key, next = next, fmt.Sprintf("%s.%d", serial, n)
+	}
+	if h.rng.IntN(12) == 0 {
+		key = serial // perhaps superseded
+	}
+	h.key = "device/" + key
+	holder := "acme-cells"
+	k := h.keyRecord(key)
+	for name := range holders {
+		if k != nil && k.Holder() == h.orgs[name] {
+			holder = name
+		}
+	}
+	var step ledger.LifeStep
+	who := slices.Clone(holders[holder])
+	spki, previous := h.c.SPKI(h.key), h.last(key)
+	if h.rng.IntN(12) == 0 {
+		previous -= min(previous, 3)
+	}
+	target := ledger.Sum(spki)
+	evidence := &ledger.Hash{byte(h.rng.IntN(4))}
+	pick := h.rng.IntN(11)
+	if (holder == "op-one" || holder == "op-two") && h.rng.IntN(2) == 0 {
+		pick = 3
+	}
+	switch pick {
+	case 0, 1, 2:
+		to := []string{"acme-cells", "other-cells", "op-one", "op-one", "op-two"}[h.rng.IntN(5)]
+		step = &ledger.Transfer{Target: target, Previous: previous, To: h.orgs[to]}
+		who = append(who, holders[to]...)
+	case 3, 4:
+		c := &ledger.Claim{Target: target, Previous: previous, SPKI: spki}
+		c.Alg, c.Proof = h.c.Prove(c, key, h.orgs[holder])
+		step = c
+	case 5, 9, 10:
+		step = &ledger.Return{Target: target, Previous: previous, Evidence: evidence}
+	case 6:
+		if step = (&ledger.Retire{Target: target, Previous: previous}); h.rng.IntN(2) > 0 {
+			step = &ledger.Transfer{Target: target, Previous: previous, To: h.orgs["op-one"], Evidence: evidence}
+			who = append(who, one)
+		}
+		who = append(who, strings.Fields(acme)...)
+	default:
+		r := &ledger.Rekey{Profile: 1, Target: target, Previous: previous, Certificate: h.c.DeviceKey(serial, dns, "device/"+next, 0)}
+		if h.rng.IntN(2) == 0 {
+			r.SPKI, who = spki, []string{h.key, "acme-cells/line"}
+		} else {
+			r.Evidence, who = evidence, strings.Fields(acme)
+		}
+		r.Alg, r.Proof = h.c.Prove(r, next, h.orgs["acme-cells"])
+		step = r
+	}
+	if h.rng.IntN(12) == 0 {
+		who = who[:1]
+	}
+	if h.rng.IntN(8) == 0 {
+		who = append(who, strings.Fields(quorum)...)
+	}
+	slices.Sort(who)
+	body := ledger.EncodeBody(step.Op(), step)
+	if h.rng.IntN(5) == 0 {
+		c := ledger.StatusChange{Action: ledger.Action(1 + h.rng.IntN(3)), Scope: ledger.ScopeCustody, Target: target}
+		c.Reason = map[ledger.Action]uint64{ledger.Revoke: 5, ledger.Suspend: 6, ledger.Resume: 8}[c.Action]
+		body, who = ledgertest.Change(c), slices.Clone(holders[holder])
+	}
+	raw := h.c.Tx(h.now, ledgertest.TxOptions{Nonce: h.rng.Uint64(), Mode: ledger.Mode(h.rng.IntN(2))}, [][]byte{body}, slices.Compact(who)...)
 	h.past = append(h.past, raw)
 	return raw
 }
@@ -303,7 +393,7 @@ func (r *replica) finalise(n int) {
 // TestStateEquality: whoever executed, whoever folded the leaves, whoever loaded the records, and whoever has a filter that
 // is good for nothing hold the same bytes and give the same answers.
 func TestStateEquality(t *testing.T) {
-	blocks, runs := 750, 1
+	blocks, runs := 1000, 1
 	if !testing.Short() {
 		blocks, runs = 1200, 4
 	}
@@ -316,14 +406,19 @@ func TestStateEquality(t *testing.T) {
 func equality(t *testing.T, seed uint64, blocks int) {
 	delegable := func(f *ledger.Founding) {
 		granted(f)
+		operators(f)
 		for i := range f.Namespaces {
 			f.Namespaces[i].Delegable = f.Namespaces[i].Type == ledger.NamespaceDNS
 		}
 	}
-	h := &history{chain: start(t, 4, ledgertest.Quotas{Day: 60, Total: 2000}, delegable), rng: rand.New(rand.NewPCG(seed, 1)), ders: map[string][]byte{}}
+	h := &history{chain: start(t, 4, ledgertest.Quotas{Day: 60, Total: 2000}, delegable), rng: rand.New(rand.NewPCG(seed, 1)), ders: map[string][]byte{},
+		orgs: map[string]ledger.OrgID{}}
+	for name := range holders {
+		h.orgs[name] = h.org(name)
+	}
 	executed, folded, unfiltered := newReplica(), newReplica(), newReplica()
 	state.MayHaveAll(unfiltered.head)
-	seen := map[reason.Code]int{}
+	seen, steps := map[reason.Code]int{}, map[ledger.Op]int{}
 	applied := map[ledger.Hash]bool{}
 	step := func(b *ledger.Block) *state.Executed {
 		t.Helper()
@@ -361,6 +456,13 @@ func equality(t *testing.T, seed uint64, blocks int) {
 			seen[r.Why.Code]++
 		}
 		h.note(x.Leaves)
+		for _, raw := range x.Leaves {
+			if e, err := ledger.ParseEntry(raw); err == nil && e.Op != nil {
+				if op, _, err := ledger.ParseBody(e.Op.Body); err == nil {
+					steps[op]++
+				}
+			}
+		}
 		h.head, h.all = x.State, append(h.all, x.Leaves...)
 		return x
 	}
@@ -435,7 +537,8 @@ func equality(t *testing.T, seed uint64, blocks int) {
 	same()
 	for _, c := range []reason.Code{0, 1, 2, reason.Replayed, reason.Expired, reason.ExpiryTooFar, reason.WrongChannel, reason.NotAuthenticated,
 		reason.NotAuthorised, reason.AlreadyRevoked, reason.InstanceOfAnother, reason.InstanceHasAnotherName, reason.ProposalDecided, reason.VoteUnchanged, reason.NameTaken,
-		reason.Countersignature, reason.OrganisationState, reason.RuleRefused, reason.RuleDiffers} {
+		reason.Countersignature, reason.OrganisationState, reason.RuleRefused, reason.RuleDiffers,
+		reason.LifeChanged, reason.NotTheHolder, reason.AlreadyHolder, reason.NotInCustody, reason.AlreadyClaimed, reason.KeySuperseded, reason.NotClaimed} {
 		if seen[c] == 0 {
 			t.Errorf("no random transaction was answered %s; the histories are too tame", c)
 		}
@@ -448,6 +551,11 @@ func equality(t *testing.T, seed uint64, blocks int) {
 	for _, s := range []ledger.ProposalState{ledger.ProposalInForce, ledger.ProposalRejected} {
 		if states[s] == 0 {
 			t.Errorf("no proposal ended %s; the histories are too tame: %v", s, states)
+		}
+	}
+	for op := ledger.OpRekey; op <= ledger.OpReturn; op++ {
+		if steps[op] == 0 {
+			t.Errorf("no %s was accepted; the histories are too tame", op)
 		}
 	}
 	kinds := map[ledger.Op]int{}

@@ -49,11 +49,11 @@ func (j *judge) publish(tx *ledger.Parsed, p *ledger.Publish, x *Examined, at ui
 	if no, err := j.nameable(known, x); no != nil || err != nil {
 		return no, err
 	}
-	if no, err := j.quota(voucher, line, org); no != nil || err != nil {
+	if no, err := j.quota(&voucher, line, org); no != nil || err != nil {
 		return no, err
 	}
 	entitle(e, line.Owner, voucher, namespaces)
-	if no, err := j.rules(line, org, prof, x, e); no != nil || err != nil {
+	if no, err := j.rules("publish", line, org, prof, x, e); no != nil || err != nil {
 		return no, err
 	}
 	// The signature comes last because it costs the most; nothing above depends on it.
@@ -62,19 +62,28 @@ func (j *judge) publish(tx *ledger.Parsed, p *ledger.Publish, x *Examined, at ui
 	}
 	e.Runs = []ledger.Run{{First: at, Count: 1, Status: ledger.Good}}
 	e.Profile, e.Device = p.Profile, &device
+	if known != nil && !known.Custodian.IsZero() {
+		e.Custodian = &known.Custodian
+	}
 	return nil, nil
 }
 
 // publisher finds the line key that vouches, its id and its organisation.
 func (j *judge) publisher(signers []ledger.Hash, p *ledger.Publish) (id ledger.Hash, line *ledger.RegisteredKey, org *ledger.OrgRecord, no *outcome) {
-	r, h := j.fold.st.registry, j.header.Height
 	id, admins, no := j.voucher(signers)
 	if no != nil {
 		return id, nil, nil, no
 	}
+	line, org, no = j.vouching(id, admins, p)
+	return id, line, org, no
+}
+
+// vouching says whether a key vouches for a publication, so many admins of its owner signing with it.
+func (j *judge) vouching(id ledger.Hash, admins uint64, p *ledger.Publish) (line *ledger.RegisteredKey, org *ledger.OrgRecord, no *outcome) {
+	r, h := j.fold.st.registry, j.header.Height
 	line = r.keys[id]
 	if line == nil || line.Role != ledger.KeyRoleLine || line.Line.Rights&ledger.RightPublish == 0 {
-		return id, nil, nil, refuse(reason.New(reason.NotAPublisher, ""))
+		return nil, nil, refuse(reason.New(reason.NotAPublisher, ""))
 	}
 	org = r.orgs[line.Owner]
 	switch {
@@ -87,7 +96,7 @@ func (j *judge) publisher(signers []ledger.Hash, p *ledger.Publish) (id ledger.H
 	case !slices.Contains(line.Line.Profiles, p.Profile) || !slices.Contains(org.Profiles, p.Profile):
 		no = refuse(reason.New(reason.ProfileNotGranted, "%d", p.Profile))
 	}
-	return id, line, org, no
+	return line, org, no
 }
 
 // profile checks the certificate against the profile it is submitted under.
@@ -140,7 +149,13 @@ func (j *judge) unique(k *ledger.KeyRecord, device ledger.Hash) (*outcome, error
 		if err != nil || !taken {
 			return nil, err
 		}
-		return refuse(reason.New(reason.DeviceHasAnotherKey, "")), nil
+		return j.otherKey(&d)
+	}
+	if k.Successor != nil {
+		return refuse(reason.New(reason.KeySuperseded, "")), nil
+	}
+	if k.Retired {
+		return refuse(reason.New(reason.DeviceRetired, "")), nil
 	}
 	if k.Barred {
 		return refuse(reason.New(reason.KeyBarred, "")), nil
@@ -157,6 +172,18 @@ func (j *judge) unique(k *ledger.KeyRecord, device ledger.Hash) (*outcome, error
 		return refuse(reason.New(reason.TooManyCertificates, "")), nil
 	}
 	return nil, nil
+}
+
+// otherKey says why a device that has a key takes no other one by a publication.
+func (j *judge) otherKey(d *ledger.DeviceRecord) (*outcome, error) {
+	old, err := j.fold.st.KeyRecord(d.Key)
+	if err != nil {
+		return nil, err
+	}
+	if old != nil && old.Retired {
+		return refuse(reason.New(reason.DeviceRetired, "")), nil
+	}
+	return refuse(reason.New(reason.DeviceHasAnotherKey, "")), nil
 }
 
 // nameable holds every certificate to an OCSP CertID of its own (RFC 6960 section 4.1.1): issuer name, issuer key and
@@ -176,8 +203,8 @@ func (j *judge) nameable(known *ledger.KeyRecord, x *Examined) (*outcome, error)
 	return refuse(reason.New(reason.CertIDTaken, "")), nil
 }
 
-// quota holds the line key and its organisation to their daily and total numbers.
-func (j *judge) quota(id ledger.Hash, line *ledger.RegisteredKey, org *ledger.OrgRecord) (*outcome, error) {
+// quota holds the line key, if one vouches, and its organisation to their daily and total numbers.
+func (j *judge) quota(id *ledger.Hash, line *ledger.RegisteredKey, org *ledger.OrgRecord) (*outcome, error) {
 	check := func(key []byte, day, total uint64) (*outcome, error) {
 		u, err := j.fold.st.usage(key, j.header.Time.Day())
 		switch {
@@ -190,8 +217,10 @@ func (j *judge) quota(id ledger.Hash, line *ledger.RegisteredKey, org *ledger.Or
 		}
 		return nil, nil
 	}
-	if no, err := check(id[:], line.Line.QuotaDay, line.Line.QuotaTotal); no != nil || err != nil {
-		return no, err
+	if id != nil {
+		if no, err := check(id[:], line.Line.QuotaDay, line.Line.QuotaTotal); no != nil || err != nil {
+			return no, err
+		}
 	}
 	return check(line.Owner[:], org.QuotaDay, org.QuotaTotal)
 }

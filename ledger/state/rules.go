@@ -125,8 +125,8 @@ func (s *State) loadRules(store Loader) error {
 	})
 }
 
-// rules judges a publication by the members' rules whose scope it is in; all must accept it.
-func (j *judge) rules(line *ledger.RegisteredKey, org *ledger.OrgRecord, prof *profile.Profile, x *Examined, e *ledger.Effects) (*outcome, error) {
+// rules judges a publication, or a rekey, by the members' rules whose scope it is in; all must accept it.
+func (j *judge) rules(kind string, line *ledger.RegisteredKey, org *ledger.OrgRecord, prof *profile.Profile, x *Examined, e *ledger.Effects) (*outcome, error) {
 	r := j.fold.st.registry
 	if len(r.book) == 0 {
 		return nil, nil // nobody made any, as in most channels
@@ -138,7 +138,7 @@ func (j *judge) rules(line *ledger.RegisteredKey, org *ledger.OrgRecord, prof *p
 			continue
 		}
 		if c == nil {
-			c = candidate(r, org, prof, x.Certificate, e)
+			c = candidate(kind, r, org, prof, x.Certificate, e)
 		}
 		v, err := judgeBy(text, c, j.facts)
 		if err != nil {
@@ -163,13 +163,16 @@ func judgeBy(r ruleFrom, c *ledger.Candidate, facts Facts) (ledger.RuleVerdict, 
 }
 
 // candidate is what rules may know of a publication whose effects are e.
-func candidate(r *registry, org *ledger.OrgRecord, prof *profile.Profile, cert *profile.Certificate, e *ledger.Effects) *ledger.Candidate {
+func candidate(kind string, r *registry, org *ledger.OrgRecord, prof *profile.Profile, cert *profile.Certificate, e *ledger.Effects) *ledger.Candidate {
 	c := &ledger.Candidate{
-		Kind: "publish", Time: e.Time, Profile: prof.Name, Organisation: org.Name, OrganisationID: e.Owner.String(), Roles: ledger.RoleNames(org.Roles),
-		Voucher: hex.EncodeToString(e.Voucher[:]), NameEvidence: ledger.EvidenceName(e.Evidence), Possession: ledger.PossessionName(e.Possession),
+		Kind: kind, Time: e.Time, Profile: prof.Name, Organisation: org.Name, OrganisationID: e.Owner.String(), Roles: ledger.RoleNames(org.Roles),
+		NameEvidence: ledger.EvidenceName(e.Evidence), Possession: ledger.PossessionName(e.Possession),
 		Protection: ledger.ProtectionName(*e.Protection), Serial: hex.EncodeToString(cert.Serial), DeviceSerial: cert.DeviceSerial, DNSNames: cert.DNSNames,
 		NFTypes: cert.NFTypes(), KeyKind: cert.Key.Kind.String(), KeyBits: cert.Key.Bits, Signature: cert.SigAlg.String(),
 		NotBefore: 1000 * cert.NotBefore, NotAfter: 1000 * cert.NotAfter, NeverExpires: cert.NotAfter == profile.Latest, KeyUsage: cert.KeyUsage.Names(),
+	}
+	if e.Voucher != nil { // else the owner's admins vouch
+		c.Voucher = hex.EncodeToString(e.Voucher[:])
 	}
 	for _, id := range e.Namespaces {
 		if ns := r.namespaces[id]; ns != nil {
@@ -221,7 +224,7 @@ func Candidate(v Vouching, id uint64, cert *profile.Certificate, now ledger.Mill
 	}
 	e := &ledger.Effects{Time: now}
 	entitle(e, v.Line.Owner, v.Key, namespaces)
-	return candidate(r, v.Organisation, prof, cert, e), nil
+	return candidate("publish", r, v.Organisation, prof, cert, e), nil
 }
 
 // entitle writes down what a publication is accepted on.

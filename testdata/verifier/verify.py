@@ -14,12 +14,12 @@ def otherwise(slug):  # for input that cannot be read at all
     try: yield
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError, exceptions.InvalidSignature):
         raise Refused(slug)
-# --- CBOR: unsigned integers, byte strings, arrays and maps; what a verifier reads has nothing else.
+# --- CBOR: integers, byte strings, arrays and maps; what a verifier reads has nothing else.
 def item(b, at):  # decodes leniently; gives the value and where it ends
     major, n, at = b[at] >> 5, b[at] & 31, at + 1
     size = {24: 1, 25: 2, 26: 4, 27: 8}[n] if n >= 24 else 0
     n, at = int.from_bytes(b[at:at + size], "big") if size else n, at + size
-    if major in (0, 2): return (n, at) if major == 0 else (b[at:at + n], at + n)
+    if major < 3: return (b[at:at + n], at + n) if major == 2 else (-1 - n if major else n, at)
     items = []
     for _ in range({4: n, 5: 2 * n}[major]):
         value, at = item(b, at)
@@ -27,6 +27,7 @@ def item(b, at):  # decodes leniently; gives the value and where it ends
     return (items if major == 4 else dict(zip(items[::2], items[1::2]))), at
 def encode(v):
     major, n = {int: 0, bytes: 2, list: 4, dict: 5}[type(v)], v if type(v) is int else len(v)
+    if major == 0 and v < 0: major, n = 1, -1 - v
     size = next(size for size in (0, 1, 2, 4, 8) if n < (2 ** (8 * size) if size else 24))
     head = bytes([major << 5 | {0: n, 1: 24, 2: 25, 4: 26, 8: 27}[size]]) + n.to_bytes(8, "big")[8 - size:]
     pairs = sorted(encode(k) + encode(x) for k, x in v.items()) if major == 5 else map(encode, v) if major == 4 else ()
@@ -50,11 +51,19 @@ OPERATION = row(uint(1, 1), uint(2, 2), table({1: uint(), 2: uint(), 3: bstr(0, 
         20: many(row(uint(), bstr(), uint(), uint(), uint(), uint(), HASH), 1, 16)})}, {}))
 EPOCH = row(uint(1, 1), uint(3, 3), table({1: row(bstr(), bstr()), 2: uint(), 3: HASH, 4: uint(), 5: HASH,
                                            6: many(row(uint(), HASH), 0, 256)}, {7: HASH}))
-PUBLISH = row(uint(1, 1), lambda v: table({1: uint()}, {2: bstr(1, 16384), 3: HASH})(v) and len(v) == 2)
-CHANGE = row(uint(2, 2), lambda v: table({1: uint(1, 3), 2: uint(1, 6), 3: HASH, 5: uint()}, {
-    4: uint(), 6: uint(), 7: uint(), 8: bstr(1, 2048)})(v) and (4 in v) == (v[2] == 1))
-VOTE = row(uint(69, 69), table({1: uint(), 2: uint(1, 3), 3: HASH}, {4: many(row(HASH, bstr()), 1, 16)}))
-CUT = row(uint(73, 73), lambda v: table({1: uint(5, 7), 2: bstr(), 3: uint(), 4: uint()}, {})(v) and len(v[2]) == (16 if v[1] == 7 else 32))
+either = lambda *rules: lambda v: any(r(v) for r in rules if v[0] in r.ops)
+def body(rule, *ops):  # an operation of these numbers
+    whole = lambda v: type(v) is list and len(v) == 2 and type(v[0]) is int and v[0] in ops and rule(v[1])
+    whole.ops = ops
+    return whole
+REKEY = body(lambda v: table({1: uint(), 2: bstr(1, 16384), 3: HASH, 4: uint(), 5: uint(-2**63, 2**63 - 1), 6: bstr(64, 1024)}, {
+    7: bstr(1, 2048), 8: HASH})(v) and sha256(v.get(7, b"")) in (v[3], sha256()), 3)
+PUBLISH = either(body(lambda v: table({1: uint()}, {2: bstr(1, 16384), 3: HASH})(v) and len(v) == 2, 1), REKEY)
+CHANGE = either(body(lambda v: table({1: uint(1, 3), 2: uint(1, 6), 3: HASH, 5: uint()}, {
+    4: uint(), 6: uint(), 7: uint(), 8: bstr(1, 2048)})(v) and (4 in v) == (v[2] == 1), 2), REKEY,
+    body(table({1: HASH, 2: uint(), 3: ID}, {4: HASH}), 4), body(table({1: HASH, 2: uint()}, {3: HASH}), 6, 7))
+VOTE = body(table({1: uint(), 2: uint(1, 3), 3: HASH}, {4: many(row(HASH, bstr()), 1, 16)}), 69)
+CUT = body(lambda v: table({1: uint(5, 7), 2: bstr(), 3: uint(), 4: uint()}, {})(v) and len(v[2]) == (16 if v[1] == 7 else 32), 73)
 RECEIPT = table({1: uint(1, 1), 2: bstr(), 3: bstr()}, {4: many(bstr(), 1)})
 STATUS = table({1: uint(1, 1), 2: bstr(), 3: uint(), 4: bstr(), 5: many(HASH)}, {6: row(uint(), bstr(), many(HASH))})
 # --- Text: parsed leniently, then written again, which must give what was there.
@@ -164,7 +173,8 @@ def status(policy, file, leaf):  # gives the status, its time, and the cut-offs 
     if 6 in x:
         need(included(x[6][0], size, sha256(b"\0", x[6][1]), x[6][2], root), "bad-cause")  # check
         change = decode(x[6][1], OPERATION, "bad-cause")[2]
-        changes = decode(change[3], lambda v: CHANGE(v) or VOTE(v) or CUT(v), "bad-cause")[0] == 2  # check
+        changes = decode(change[3], lambda v: CHANGE(v) or VOTE(v) or CUT(v), "bad-cause")[0] < 69  # check
+        need(x[6][0] != leaf, "bad-cause")  # check
         given = [run[2] for run in change[4].get(5, []) if changes and run[0] <= leaf < run[0] + run[1]]
         cuts = [cut for cut in change[4].get(20, []) if not changes and cut[2] <= leaf < x[6][0]]
         given += [3 for _ in cuts]
