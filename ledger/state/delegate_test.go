@@ -213,6 +213,9 @@ func TestOlderRulesKnowNoDelegation(t *testing.T) {
 	}
 	expect(t, x.one(newDNS(acme, "a.example"), adminOne, adminTwo), reason.NotGenesis)
 	expect(t, x.one(end(x.namespaces("acme-cells")[0]), adminOne, adminTwo), reason.UnknownOperation)
+	for i := range 2 { // the second would write the first one's run
+		expect(t, x.device(fmt.Sprintf("ACME-%d", i), "acme-cells/line"), reason.Accepted)
+	}
 	for rec, err := range x.store.Records(ledger.RecordRun, nil) {
 		t.Errorf("a record that version 2 has not: %x (%v)", rec.Key, err)
 	}
