@@ -26,8 +26,9 @@ func newGov() *cobra.Command {
 		Long: `Members decide by vote who is registered, who owns which names, and which rules hold. A proposal carries the operations that take effect
 together; each member votes with its governance key, and may vote otherwise until the proposal is decided. What widens trust may have to wait
 after the decision; what takes it away never waits. docs/governance.md is the manual of proposal files.`,
-		Args: args(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Example: "  quorate gov list --node http://127.0.0.1:8440 --policy q/policy",
+		Args:    args(cobra.NoArgs),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newGovPropose(), newGovVote("approve", ledger.Approve, "Vote for a proposal"),
 		newGovVote("reject", ledger.Reject, "Vote against a proposal"), newGovVote("abstain", ledger.Abstain, "Take a vote back"),

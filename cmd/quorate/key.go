@@ -16,7 +16,7 @@ import (
 const publicKeyType = "PUBLIC KEY"
 
 func newKey() *cobra.Command {
-	cmd := &cobra.Command{Use: "key", Short: "Keys of people and lines: make one, show its public part", Args: args(cobra.NoArgs),
+	cmd := &cobra.Command{Use: "key", Short: "Keys of people and lines: make one, show its public part", Args: args(cobra.NoArgs), Example: "  quorate key new admin-1",
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 	cmd.AddCommand(newKeyNew(), newKeyPublic())
 	return cmd
