@@ -14,8 +14,9 @@ func newNamespace() *cobra.Command {
 		Short: "Namespaces: list, delegate a part, take it back",
 		Long: `Who owns which names is decided by vote of the members (quorate gov propose). The owner of a namespace that is delegable gives parts of it to other
 organisations without one, and takes them back. The most specific namespace decides about a name.`,
-		Args: args(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Example: "  quorate namespace list --node http://127.0.0.1:8440 --policy q/policy",
+		Args:    args(cobra.NoArgs),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newNamespaceList(), newNamespaceDelegate(), newNamespaceTakeBack())
 	return cmd

@@ -17,8 +17,9 @@ func newOrg() *cobra.Command {
 		Short: "Organisations: list, admin keys, cut off",
 		Long: `Organisations come and change by vote of the members (quorate gov propose). Their admin keys they change themselves, as many admins as they demand
 signing; when they have lost them, the members put others in their place.`,
-		Args: args(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Example: "  quorate org list --node http://127.0.0.1:8440 --policy q/policy",
+		Args:    args(cobra.NoArgs),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newOrgList(), newOrgAgree(), newOrgAdmins(), newOrgCutOff())
 	return cmd
