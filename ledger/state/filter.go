@@ -26,14 +26,15 @@ const (
 // NewFilter returns an empty filter.
 func NewFilter() *Filter { return new(Filter) }
 
-// place is a key's block. A key is itself a SHA-256 value, so its bytes serve as hashes.
+// place is a key's block. A key is itself a SHA-256 value, so its bytes serve as hashes; not the first eight of them: a state is loaded in
+// the order of its keys, so the keys of one part all begin alike, and would fill some of its blocks and leave the others empty.
 func (p *filterPart) place(key []byte) *filterBlock {
-	return &p.blocks[binary.LittleEndian.Uint64(key)%uint64(len(p.blocks))]
+	return &p.blocks[binary.LittleEndian.Uint64(key[8:])%uint64(len(p.blocks))]
 }
 
 // blockBitsOf are a key's in its block: nine of the hash's for each.
 func blockBitsOf(key []byte) (out filterBlock) {
-	h := binary.LittleEndian.Uint64(key[8:])
+	h := binary.LittleEndian.Uint64(key[16:])
 	for range filterProbes {
 		at := h % blockBits
 		out[at/64] |= 1 << (at % 64)
@@ -51,7 +52,7 @@ func (b *filterBlock) has(bits *filterBlock) bool {
 	return true
 }
 
-// Add adds a key of at least 16 uniformly distributed bytes.
+// Add adds a key of at least 24 uniformly distributed bytes.
 func (f *Filter) Add(key []byte) {
 	if f.MayHave(key) {
 		return
