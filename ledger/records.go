@@ -1,9 +1,6 @@
 package ledger
 
 import (
-	"bytes"
-	"crypto"
-	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -14,139 +11,12 @@ import (
 // Records of the final state, derived from leaves by fold. Their encoding is canonical CBOR, so that two nodes'
 // states can be compared byte by byte; it is no wire format and may change with a rebuild.
 
-// KeyRecord is all that was published over one public key, and the life of the device whose key it is.
-type KeyRecord struct {
-	Owner        OrgID             `cbor:"1,keyasint"`
-	Device       Hash              `cbor:"2,keyasint"`
-	Custodian    OrgID             `cbor:"3,keyasint"` // zero: nobody but the owner
-	Barred       bool              `cbor:"4,keyasint"` // revoked as a key: never to be published again
-	Certificates []CertificateInfo `cbor:"5,keyasint"` // oldest first
-
-	Life      uint64 `cbor:"6,keyasint,omitempty"` // leaf of the device's last life event; 0: none
-	Use       *Use   `cbor:"7,keyasint,omitempty"` // the holder's claim, until the device changes hands
-	Retired   bool   `cbor:"8,keyasint,omitempty"`
-	Successor *Hash  `cbor:"9,keyasint,omitempty"` // the key that a rekey put in place of this one; the device's life goes on in its record
-}
-
-// Holder is who holds the device: the custodian, else the owner.
-func (k *KeyRecord) Holder() OrgID {
-	if k.Custodian.IsZero() {
-		return k.Owner
-	}
-	return k.Custodian
-}
-
-// LastEvent is the leaf that the device's next life step follows: its last life event, else its first publication.
-func (k *KeyRecord) LastEvent() uint64 {
-	if k.Life == 0 && len(k.Certificates) > 0 {
-		return k.Certificates[0].Leaf
-	}
-	return k.Life
-}
-
-// Standing is the status of a leaf, since when, by whom and why.
-type Standing struct {
-	Status    Status
-	Cause     uint64    // leaf that gave it this status: its own, or the last status change
-	Since     Millis    // block time of the cause
-	Reason    uint64    // RFC 5280; meaningful when suspended or revoked
-	Authority Authority // who suspended or revoked; 0 when good
-}
-
-// Use is an operator's use of a device, since its claim. The claim's leaf has a status of its own.
-type Use struct {
-	_    struct{} `cbor:",toarray"`
-	Leaf uint64   // of the claim
-	By   OrgID
-	Standing
-}
-
-// CertificateInfo is one publication of a key.
-type CertificateInfo struct {
-	_         struct{} `cbor:",toarray"`
-	Leaf      uint64
-	TBS       Hash
-	DER       Hash
-	Voucher   Hash // key id of the line key; zero: the owner's admins
-	Published Millis
-	Standing
-}
-
-// MaxCertificatesPerKey bounds a KeyRecord.
-const MaxCertificatesPerKey = 64
-
-// DeviceRecord binds a device to its key.
-type DeviceRecord struct {
-	Key Hash `cbor:"1,keyasint"`
-}
-
 // InstanceRecord binds the instance id of a network function, for ever, to who published it first and to the first DNS
 // name of that certificate.
 type InstanceRecord struct {
 	Owner OrgID  `cbor:"1,keyasint"`
 	Name  string `cbor:"2,keyasint"`
 	Leaf  uint64 `cbor:"3,keyasint"` // of the publication that bound it
-}
-
-// CertIDRecord finds a certificate by an OCSP CertID. The first certificate with a serial number is found by SerialKey alone, for
-// every hash algorithm; another one with the same number, which only chance or malice makes, by CertIDKey, once for each.
-type CertIDRecord struct {
-	Key     Hash   `cbor:"1,keyasint"`
-	Leaf    uint64 `cbor:"2,keyasint"`
-	Issuer  []byte `cbor:"3,keyasint,omitempty"` // the issuer's Name, DER; under SerialKey
-	KeyBits []byte `cbor:"4,keyasint,omitempty"` // the content of the issuer's key, of which a CertID has the hash; under SerialKey
-}
-
-// SerialKey is the key of the CertIDRecord of the first certificate with a serial number: SHA-256 of its content octets.
-func SerialKey(serial []byte) []byte {
-	h := sha256.Sum256(serial)
-	return h[:]
-}
-
-// CertIDKey is the key of the CertIDRecord of any other: hash algorithm (1 SHA-1, 2 SHA-256, 3 SHA-384) and
-// SHA-256(issuerNameHash || issuerKeyHash || serial content octets).
-func CertIDKey(alg uint8, nameHash, keyHash, serial []byte) []byte {
-	h := sha256.New()
-	h.Write(nameHash)
-	h.Write(keyHash)
-	h.Write(serial)
-	return h.Sum([]byte{alg})
-}
-
-// CertIDAlgorithms are the hash functions of CertIDKey, by number (RFC 6960 section 4.1.1).
-func CertIDAlgorithms() map[uint8]crypto.Hash {
-	return map[uint8]crypto.Hash{1: crypto.SHA1, 2: crypto.SHA256, 3: crypto.SHA384}
-}
-
-// FindCertID finds a certificate by a CertID with a hash algorithm of CertIDAlgorithms; false when there is none. get reads a record by
-// its key, nil when there is none.
-func FindCertID(alg uint8, nameHash, keyHash, serial []byte, get func(key []byte) ([]byte, error)) (CertIDRecord, bool, error) {
-	hash, ok := CertIDAlgorithms()[alg]
-	if !ok {
-		return CertIDRecord{}, false, nil
-	}
-	sum := func(b []byte) []byte {
-		h := hash.New()
-		h.Write(b)
-		return h.Sum(nil)
-	}
-	for i, key := range [][]byte{SerialKey(serial), CertIDKey(alg, nameHash, keyHash, serial)} {
-		raw, err := get(key)
-		if err != nil {
-			return CertIDRecord{}, false, err
-		}
-		if raw == nil {
-			return CertIDRecord{}, false, nil // only after the first with this number is there another
-		}
-		var r CertIDRecord
-		if err := Decode(raw, &r); err != nil {
-			return CertIDRecord{}, false, fmt.Errorf("reading a CertID record: %w", err)
-		}
-		if i > 0 || bytes.Equal(sum(r.Issuer), nameHash) && bytes.Equal(sum(r.KeyBits), keyHash) {
-			return r, true, nil
-		}
-	}
-	return CertIDRecord{}, false, nil
 }
 
 // Change is a status change that was applied to a publication: the whole history of one is found by its leaf.

@@ -35,32 +35,33 @@ type Head struct {
 type RecordKind byte
 
 const (
-	RecordKey       RecordKind = 'k' // SHA-256(SPKI) -> KeyRecord
-	RecordDevice    RecordKind = 'd' // device hash -> DeviceRecord
-	RecordInstance  RecordKind = 'f' // instance id of a network function, 16 bytes -> InstanceRecord
-	RecordCertID    RecordKind = 'i' // CertIDKey -> CertIDRecord
-	RecordTx        RecordKind = 't' // transaction id -> TxRecord
-	RecordOrg       RecordKind = 'o' // organisation id -> OrgRecord
-	RecordNamespace RecordKind = 'n' // namespace id -> NamespaceRecord
-	RecordRegistry  RecordKind = 'r' // key id of a registered key -> RegisteredKey
-	RecordUsage     RecordKind = 'u' // key id or organisation id -> Usage
-	RecordChunk     RecordKind = 'c' // u64 chunk number -> Chunk
-	RecordChange    RecordKind = 'e' // ChangeKey -> Change
-	RecordLife      RecordKind = 'l' // LifeKey -> LifeRecord
-	RecordRefusal   RecordKind = 'x' // RefusalKey -> Refusal
-	RecordProposal  RecordKind = 'p' // u64 leaf of the proposal -> ProposalRecord
-	RecordRule      RecordKind = 'a' // RuleKey -> RuleRecord
-	RecordRun       RecordKind = 's' // RunKey -> VouchedRun
-	RecordMemberSet RecordKind = 'g' // u64 number of the document -> MemberSetRecord
-	RecordFurther   RecordKind = 'w' // id of a further channel -> FurtherChannel
-	RecordHeight    RecordKind = 'h' // u64 height -> BlockRecord
-	RecordChannel   RecordKind = 'm' // one record: ChannelRecord
+	RecordKey         RecordKind = 'k' // SHA-256(SPKI) -> what ReadKey reads
+	RecordPublication RecordKind = 'b' // u64 leaf -> PublicationRecord
+	RecordDevice      RecordKind = 'd' // device hash -> DeviceRecord
+	RecordInstance    RecordKind = 'f' // instance id of a network function, 16 bytes -> InstanceRecord
+	RecordCertID      RecordKind = 'i' // SerialKey or CertIDKey -> CertIDRecord
+	RecordTx          RecordKind = 't' // transaction id -> TxRecord
+	RecordOrg         RecordKind = 'o' // organisation id -> OrgRecord
+	RecordNamespace   RecordKind = 'n' // namespace id -> NamespaceRecord
+	RecordRegistry    RecordKind = 'r' // key id of a registered key -> RegisteredKey
+	RecordUsage       RecordKind = 'u' // key id or organisation id -> Usage
+	RecordChunk       RecordKind = 'c' // u64 chunk number -> Chunk
+	RecordChange      RecordKind = 'e' // ChangeKey -> Change
+	RecordLife        RecordKind = 'l' // LifeKey -> LifeRecord
+	RecordRefusal     RecordKind = 'x' // RefusalKey -> Refusal
+	RecordProposal    RecordKind = 'p' // u64 leaf of the proposal -> ProposalRecord
+	RecordRule        RecordKind = 'a' // RuleKey -> RuleRecord
+	RecordRun         RecordKind = 's' // RunKey -> VouchedRun
+	RecordMemberSet   RecordKind = 'g' // u64 number of the document -> MemberSetRecord
+	RecordFurther     RecordKind = 'w' // id of a further channel -> FurtherChannel
+	RecordHeight      RecordKind = 'h' // u64 height -> BlockRecord
+	RecordChannel     RecordKind = 'm' // one record: ChannelRecord
 )
 
 // Known reports whether k is one of the kinds above: what else a store holds is nobody's business.
 func (k RecordKind) Known() bool {
 	switch k {
-	case RecordKey, RecordDevice, RecordInstance, RecordCertID, RecordTx, RecordOrg, RecordNamespace, RecordRegistry, RecordUsage, RecordChunk, RecordChange, RecordLife,
+	case RecordKey, RecordPublication, RecordDevice, RecordInstance, RecordCertID, RecordTx, RecordOrg, RecordNamespace, RecordRegistry, RecordUsage, RecordChunk, RecordChange, RecordLife,
 		RecordRefusal, RecordProposal, RecordRule, RecordRun, RecordMemberSet, RecordFurther, RecordHeight, RecordChannel:
 		return true
 	}

@@ -75,7 +75,7 @@ func (s *LedgerSource) Proofs(ctx context.Context, leaf uint64) (Proofs, error) 
 // Founded is the time of a log's first block: since when it keeps statuses. See Config.ArchiveCutoff.
 func Founded(ctx context.Context, r ledger.Reader) (time.Time, error) {
 	var first ledger.BlockRecord
-	found, err := record(ctx, r, ledger.RecordHeight, make([]byte, 8), &first)
+	found, err := ledger.RecordsOf(ctx, r).Into(ledger.RecordHeight, make([]byte, 8), &first)
 	if err == nil && !found {
 		err = ledger.ErrNotFound
 	}
@@ -100,10 +100,9 @@ func (s *LedgerSource) Status(ctx context.Context, id CertID) (Standing, error) 
 	if !ok || len(id.Serial) > maxSerial {
 		return Standing{}, nil
 	}
-	at, found, err := ledger.FindCertID(alg, id.IssuerNameHash, id.IssuerKeyHash, id.Serial, func(key []byte) ([]byte, error) {
-		return rawRecord(ctx, s.reader, ledger.RecordCertID, key)
-	})
-	if err != nil || !found {
+	get := ledger.RecordsOf(ctx, s.reader)
+	at, err := ledger.FindCertID(get, alg, id.IssuerNameHash, id.IssuerKeyHash, id.Serial)
+	if err != nil || at == nil {
 		return Standing{}, err
 	}
 	// Before the state: a hold ends when what was decided is public, so whoever sees neither has looked between the two.
@@ -119,22 +118,18 @@ func (s *LedgerSource) Status(ctx context.Context, id CertID) (Standing, error) 
 		}
 		return Standing{Known: true, State: Good, Leaf: at.Leaf}, nil
 	}
-	var key ledger.KeyRecord
-	found, err = record(ctx, s.reader, ledger.RecordKey, at.Key[:], &key)
+	key, err := ledger.ReadKey(get, at.Key)
 	if err != nil {
 		return Standing{}, err
 	}
-	err = key.CutOff(func(target []byte) ([]ledger.Cut, error) {
-		return ledger.CutsOf(target, func(kind ledger.RecordKind, k []byte, into any) (bool, error) {
-			return record(ctx, s.reader, kind, k, into)
-		})
-	})
-	if err != nil {
-		return Standing{}, err
-	}
-	for _, c := range key.Certificates {
-		if found && c.Leaf == at.Leaf {
-			return standing(c)
+	if key != nil {
+		if err := key.CutOff(func(target []byte) ([]ledger.Cut, error) { return ledger.CutsOf(target, get.Into) }); err != nil {
+			return Standing{}, err
+		}
+		for _, c := range key.Certificates {
+			if c.Leaf == at.Leaf {
+				return standing(c)
+			}
 		}
 	}
 	return Standing{}, fmt.Errorf("leaf %d is indexed and its key record does not have it", at.Leaf)
@@ -153,12 +148,9 @@ func (s *LedgerSource) chunk(ctx context.Context, number uint64) (chunk ledger.C
 	if kept {
 		return chunk, nil
 	}
-	var raw []byte
-	for rec, err := range s.reader.Records(ctx, ledger.RecordChunk, binary.BigEndian.AppendUint64(nil, number), nil) {
-		if err != nil {
-			return chunk, err
-		}
-		raw = rec.Value
+	raw, err := ledger.RecordsOf(ctx, s.reader)(ledger.RecordChunk, binary.BigEndian.AppendUint64(nil, number))
+	if err != nil {
+		return chunk, err
 	}
 	if len(raw) != len(chunk) {
 		return chunk, fmt.Errorf("status chunk %d has %d bytes", number, len(raw))
@@ -189,25 +181,4 @@ func standing(c ledger.CertificateInfo) (Standing, error) {
 		s.Reason = int(c.Reason)
 	}
 	return s, nil
-}
-
-// record reads the one record of exactly this key.
-func record(ctx context.Context, r ledger.Reader, kind ledger.RecordKind, key []byte, v any) (bool, error) {
-	raw, err := rawRecord(ctx, r, kind, key)
-	if err != nil || raw == nil {
-		return false, err
-	}
-	return true, ledger.Decode(raw, v)
-}
-
-func rawRecord(ctx context.Context, r ledger.Reader, kind ledger.RecordKind, key []byte) ([]byte, error) {
-	for rec, err := range r.Records(ctx, kind, key, nil) {
-		if err != nil {
-			return nil, err
-		}
-		if len(rec.Key) == len(key) {
-			return rec.Value, nil
-		}
-	}
-	return nil, nil
 }

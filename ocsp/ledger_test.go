@@ -175,6 +175,10 @@ type records struct {
 	reads  map[ledger.RecordKind]int
 }
 
+func (r *records) keep(kind ledger.RecordKind, key []byte, v any) {
+	r.kept[string(kind)+string(key)] = ledger.Encode(v)
+}
+
 func (r *records) Head(context.Context) (ledger.Head, error) {
 	return ledger.Head{Height: r.height}, nil
 }
@@ -199,8 +203,10 @@ func TestStatusChunks(t *testing.T) {
 		id := certID(t, crypto.SHA256, device(t, "d", int64(i+1)))
 		key := ledger.Hash{byte(i + 1)}
 		// Another certificate had the number first.
-		r.kept[string(ledger.RecordCertID)+string(ledger.SerialKey(id.Serial))] = ledger.Encode(ledger.CertIDRecord{Issuer: []byte{1}, KeyBits: []byte{2}})
-		r.kept[string(ledger.RecordCertID)+string(ledger.CertIDKey(2, id.IssuerNameHash, id.IssuerKeyHash, id.Serial))] = ledger.Encode(ledger.CertIDRecord{Key: key, Leaf: leaf})
+		r.keep(ledger.RecordCertID, ledger.SerialKey(id.Serial), ledger.CertIDRecord{Leaf: 2})
+		r.keep(ledger.RecordPublication, ledger.PublicationKey(2), ledger.PublicationRecord{Leaf: 2, Issuer: []byte{1}, KeyBits: []byte{2}})
+		r.keep(ledger.RecordCertID, ledger.CertIDKey(2, id.IssuerNameHash, id.IssuerKeyHash, id.Serial), ledger.CertIDRecord{Leaf: leaf})
+		r.keep(ledger.RecordPublication, ledger.PublicationKey(leaf), ledger.PublicationRecord{Leaf: leaf, Key: key})
 		ids = append(ids, id)
 	}
 	set := func(i int, status ledger.Status) {
@@ -208,8 +214,8 @@ func TestStatusChunks(t *testing.T) {
 		key := ledger.Hash{byte(i + 1)}
 		chunks[uint64(i)].Set(leaf, status)
 		r.kept[string(ledger.RecordChunk)+string(binary.BigEndian.AppendUint64(nil, uint64(i)))] = bytes.Clone(chunks[uint64(i)][:])
-		r.kept[string(ledger.RecordKey)+string(key[:])] = ledger.Encode(ledger.KeyRecord{Certificates: []ledger.CertificateInfo{{Leaf: leaf,
-			Standing: ledger.Standing{Status: status, Since: 5000, Reason: 1}}}})
+		k := ledger.KeyRecord{Certificates: []ledger.CertificateInfo{{Leaf: leaf, Standing: ledger.Standing{Status: status, Cause: 9, Since: 5000, Reason: 1}}}}
+		r.kept[string(ledger.RecordKey)+string(key[:])] = k.Encode()
 	}
 	demand := func(i int, want State, reads int) {
 		t.Helper()

@@ -107,6 +107,12 @@ type publishFigures struct {
 	Ratio              float64   `json:"ratio"`            // median over turns of published / limit
 	Ratios             []float64 `json:"ratios"`
 
+	// The share of the processors' time that parsing and verifying is, once for each member. Unlike the ratio it does not see
+	// time that no processor worked. It is what to compare on a machine that does other things meanwhile; 0 where the system does
+	// not tell.
+	ProcessorRatio  float64   `json:"processor_ratio"`
+	ProcessorRatios []float64 `json:"processor_ratios"`
+
 	ReceiptLatencyMS    float64 `json:"receipt_latency_ms"`
 	ReceiptLatencyP90MS float64 `json:"receipt_latency_p90_ms"`
 	RaftCommitMS        float64 `json:"raft_commit_ms"`
@@ -132,6 +138,7 @@ func (r *publishFigures) table(out io.Writer) {
 	row("certificates final at all members", "%.0f/s", r.PublishedPerSecond)
 	row("limit: cores / (members x parse and verify)", "%.0f/s", r.LimitPerSecond)
 	row("ratio", "%.2f (turns %.2f)", r.Ratio, r.Ratios)
+	row("share of the processors' time that the limit is", "%.2f (turns %.2f)", r.ProcessorRatio, r.ProcessorRatios)
 	row("one certificate: submission to receipt", "%.1f ms (p90 %.1f)", r.ReceiptLatencyMS, r.ReceiptLatencyP90MS)
 	row("one commit of bare raft", "%.1f ms", r.RaftCommitMS)
 	row("ratio", "%.1f", r.ReceiptLatencyRatio)

@@ -122,15 +122,17 @@ func (b *publishBench) throughput(r *publishFigures) error {
 			loads, sample = append(loads, raw), ders
 		}
 		runtime.GC() // of what was made for the turn; the members' own garbage is theirs
-		before, err := verifiedPerSecond(sample)
+		before, verifying, err := verifiedPerSecond(sample)
 		if err != nil {
 			return err
 		}
+		begin := processorTime()
 		took, err := b.load(loads, turn > 0)
 		if err != nil {
 			return err
 		}
-		after, err := verifiedPerSecond(sample)
+		worked := processorTime() - begin
+		after, again, err := verifiedPerSecond(sample)
 		if err != nil {
 			return err
 		}
@@ -139,7 +141,14 @@ func (b *publishBench) throughput(r *publishFigures) error {
 		}
 		rate, limit := benchBatch*benchBatches/took.Seconds(), (before+after)/2/float64(b.members)
 		rates, limits, r.Ratios = append(rates, rate), append(limits, limit), append(r.Ratios, rate/limit)
-		b.say("turn %d of %d: %.0f certificates/s, limit %.0f, ratio %.2f", turn, b.turns, rate, limit, rate/limit)
+		share := 0.0
+		if worked > 0 {
+			// The lower one, because members may still be at work while the limit is measured.
+			share = float64(b.members*benchBatch*benchBatches) * min(verifying, again).Seconds() / worked.Seconds()
+			r.ProcessorRatios = append(r.ProcessorRatios, share)
+			r.ProcessorRatio = median(slices.Clone(r.ProcessorRatios))
+		}
+		b.say("turn %d of %d: %.0f certificates/s, limit %.0f, ratio %.2f, of the processors' time %.2f", turn, b.turns, rate, limit, rate/limit, share)
 	}
 	r.PublishedPerSecond, r.LimitPerSecond, r.Ratio = median(rates), median(limits), median(slices.Clone(r.Ratios))
 	r.Stages = b.stages()
@@ -188,11 +197,11 @@ func (b *publishBench) load(loads [][]byte, profiled bool) (time.Duration, error
 	return took, err
 }
 
-// verifiedPerSecond is how many certificates all cores parse and verify in a second.
-func verifiedPerSecond(ders [][]byte) (float64, error) {
+// verifiedPerSecond is how many certificates all cores parse and verify in a second, and the processors' time for one.
+func verifiedPerSecond(ders [][]byte) (float64, time.Duration, error) {
 	cores := runtime.NumCPU()
 	errs := make([]error, cores)
-	begin := time.Now()
+	begin, worked := time.Now(), processorTime()
 	var wg sync.WaitGroup
 	for w := range cores {
 		wg.Go(func() {
@@ -208,7 +217,8 @@ func verifiedPerSecond(ders [][]byte) (float64, error) {
 		})
 	}
 	wg.Wait()
-	return float64(cores*len(ders)) / time.Since(begin).Seconds(), errors.Join(errs...)
+	n := cores * len(ders)
+	return float64(n) / time.Since(begin).Seconds(), (processorTime() - worked) / time.Duration(n), errors.Join(errs...)
 }
 
 // latency takes turns: one commit of bare raft, one certificate on the idle consortium. Receipts are verified by the way.

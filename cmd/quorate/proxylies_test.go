@@ -40,8 +40,8 @@ func oneReceipt(raw []byte) func(*answer) {
 	return func(a *answer) { a.body, _ = json.Marshal(api.Receipts{Receipts: []string{string(raw)}}) }
 }
 
-// absence is what the honest node says of a certificate that is not published.
-func (w *world) absence(cert string) []byte {
+// name is how a certificate in a file is asked for.
+func (w *world) name(cert string) ledger.CertificateName {
 	w.t.Helper()
 	der, err := ca.ReadCertificate(cert)
 	if err != nil {
@@ -51,7 +51,13 @@ func (w *world) absence(cert string) []byte {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	q, err := json.Marshal(api.Certificates{Certificates: []api.CertificateName{api.Name(ledger.CertificateName{Key: ledger.Sum(c.SPKI), Certificate: ledger.Sum(der)})}})
+	return ledger.CertificateName{Key: ledger.Sum(c.SPKI), Certificate: ledger.Sum(der)}
+}
+
+// absence is what the honest node says of a certificate that is not published.
+func (w *world) absence(cert string) []byte {
+	w.t.Helper()
+	q, err := json.Marshal(api.Certificates{Certificates: []api.CertificateName{api.Name(w.name(cert))}})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -67,23 +73,25 @@ func (w *world) absence(cert string) []byte {
 	return raw
 }
 
-// pointTo makes a key's record name another leaf.
-func pointTo(leaf uint64) func(*answer) {
+// pointTo makes the records say that a certificate is published at another leaf.
+func (w *world) pointTo(cert string, leaf uint64) func(*answer) {
+	name := w.name(cert)
 	return func(a *answer) {
 		var page api.Records
 		if json.Unmarshal(a.body, &page) != nil || len(page.Records) == 0 {
 			return
 		}
-		var k ledger.KeyRecord
+		var p ledger.PublicationRecord
 		raw := make([]byte, len(page.Records[0].Value)/2)
 		fmt.Sscanf(page.Records[0].Value, "%x", &raw)
-		if ledger.Decode(raw, &k) != nil {
-			return
+		if ledger.Decode(raw, &p) == nil {
+			p.Key, p.DER = name.Key, name.Certificate
+			raw = ledger.Encode(p)
+		} else { // the key's
+			k := ledger.KeyRecord{Certificates: []ledger.CertificateInfo{{Leaf: leaf, Standing: ledger.Standing{Status: ledger.Good, Cause: leaf}}}}
+			raw = k.Encode()
 		}
-		for i := range k.Certificates {
-			k.Certificates[i].Leaf = leaf
-		}
-		page.Records[0].Value = fmt.Sprintf("%x", ledger.Encode(k))
+		page.Records[0].Value = fmt.Sprintf("%x", raw)
 		a.body, _ = json.Marshal(page)
 	}
 }
@@ -198,7 +206,7 @@ func TestProxyLiesToSubmit(t *testing.T) {
 	})}), no, "submit", w.line(gone)...)
 	w.expect("revoked, with an old proof that it is good", each(map[string]func(*answer){"status": body(goodThen)}), notKnown,
 		"submit", w.line(gone)...)
-	w.expect("published, told at another's leaf", each(map[string]func(*answer){"records": pointTo(w.leaf(gone))}), no,
+	w.expect("published, told at another's leaf", each(map[string]func(*answer){"records": w.pointTo(other, w.leaf(gone))}), no,
 		"submit", w.line(other)...)
 
 	// A log that is not this channel's.
@@ -372,8 +380,8 @@ func TestProxyLiesAboutChanges(t *testing.T) {
 
 	// The certificate is not the one that is meant.
 	x, y := w.published(), w.published()
-	w.expect("pointed at another certificate", each(map[string]func(*answer){"records": pointTo(w.leaf(y))}), no, "revoke", w.admins(x)...)
-	w.expect("pointed at another certificate, with its receipt", each(map[string]func(*answer){"records": pointTo(w.leaf(y)),
+	w.expect("pointed at another certificate", each(map[string]func(*answer){"records": w.pointTo(x, w.leaf(y))}), no, "revoke", w.admins(x)...)
+	w.expect("pointed at another certificate, with its receipt", each(map[string]func(*answer){"records": w.pointTo(x, w.leaf(y)),
 		"receipts": body(w.get("/v1/main/receipts/%d", w.leaf(y)))}), no, "revoke", w.admins(x)...)
 	w.must("status", x)
 	w.must("status", y)

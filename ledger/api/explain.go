@@ -161,8 +161,8 @@ func (x explainer) explain(der []byte) (*Explanation, error) {
 func (x explainer) find(out *Explanation, cert *profile.Certificate, sum ledger.Hash) (info *ledger.CertificateInfo, err error) {
 	key := ledger.Sum(cert.SPKI)
 	out.Key = hex.EncodeToString(key[:])
-	var k ledger.KeyRecord
-	if found, err := x.record(ledger.RecordKey, key[:], &k); !found || err != nil {
+	k, err := ledger.ReadKey(ledger.RecordsOf(x.ctx, x.reader), key)
+	if err != nil || k == nil {
 		return nil, err
 	}
 	if err := k.CutOff(x.cuts); err != nil {
@@ -184,7 +184,7 @@ func (x explainer) find(out *Explanation, cert *profile.Certificate, sum ledger.
 
 // cuts are the cut-offs of a line key or organisation, by its id.
 func (x explainer) cuts(target []byte) ([]ledger.Cut, error) {
-	return ledger.CutsOf(target, func(kind ledger.RecordKind, key []byte, into any) (bool, error) { return x.record(kind, key, into) })
+	return ledger.CutsOf(target, ledger.RecordsOf(x.ctx, x.reader).Into)
 }
 
 // cutBy are the leaves whose cut-offs cover a publication.
@@ -324,7 +324,7 @@ func (x explainer) grants(out *Explanation, p *Publication) error {
 		if err != nil {
 			return err
 		}
-		found, err := x.record(g.kind, id, g.into)
+		found, err := ledger.RecordsOf(x.ctx, x.reader).Into(g.kind, id, g.into)
 		if err != nil {
 			return err
 		}
@@ -407,18 +407,6 @@ func (x explainer) prove(leaf uint64) (Proved, error) {
 }
 
 // record reads the one record of exactly this key.
-func (x explainer) record(kind ledger.RecordKind, key []byte, into any) (bool, error) {
-	for rec, err := range x.reader.Records(x.ctx, kind, key, nil) {
-		if err != nil {
-			return false, err
-		}
-		if len(rec.Key) == len(key) {
-			return true, ledger.Decode(rec.Value, into)
-		}
-	}
-	return false, nil
-}
-
 // Expect says what a relying party should see of a certificate at a time: what package verify concludes, and OCSP. info is nil
 // when it is not published, cert when it does not parse.
 func Expect(info *ledger.CertificateInfo, cert *profile.Certificate, now time.Time) Expectation {

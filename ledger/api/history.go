@@ -73,19 +73,24 @@ func tellHistory(ctx context.Context, reader ledger.Reader, device ledger.Hash) 
 		return nil, err
 	}
 	out := &History{Device: hex.EncodeToString(device[:]), AsOf: h.Time, Size: h.Size, Certificates: []CertificateHistory{}, Claims: []ClaimHistory{}}
+	get := ledger.RecordsOf(ctx, reader)
 	var d ledger.DeviceRecord
-	found, err := x.record(ledger.RecordDevice, device[:], &d)
+	found, err := get.Into(ledger.RecordDevice, device[:], &d)
 	if err != nil {
 		return nil, err
 	}
 	if !found {
 		return nil, ledger.ErrNotFound
 	}
+	newest, err := ledger.ReadPublication(get, d.Leaf)
+	if err != nil {
+		return nil, err
+	}
 	if out.Life, out.MoreLife, err = x.life(device); err != nil {
 		return nil, err
 	}
 	out.MoreCertificates = out.MoreLife // those of keys before
-	leaves, owner, err := x.certificates(out, d.Key)
+	leaves, owner, err := x.certificates(out, newest.Key)
 	if err != nil {
 		return nil, err
 	}
@@ -130,12 +135,11 @@ func (x explainer) certificates(out *History, key ledger.Hash) (leaves []uint64,
 		}
 	}
 	for _, id := range keys {
-		var k ledger.KeyRecord
-		found, err := x.record(ledger.RecordKey, id[:], &k)
+		k, err := ledger.ReadKey(ledger.RecordsOf(x.ctx, x.reader), id)
 		if err != nil {
 			return nil, owner, err
 		}
-		if !found {
+		if k == nil {
 			return nil, owner, fmt.Errorf("device %s had key %x, of which nothing is published", out.Device, id)
 		}
 		owner = k.Owner
@@ -166,7 +170,7 @@ func (x explainer) organisations(out *History, owner ledger.OrgID) error {
 			return err
 		}
 		var org ledger.OrgRecord
-		found, err := x.record(ledger.RecordOrg, id, &org)
+		found, err := ledger.RecordsOf(x.ctx, x.reader).Into(ledger.RecordOrg, id, &org)
 		if err != nil {
 			return err
 		}

@@ -97,18 +97,13 @@ func (a *api) certificates(w http.ResponseWriter, r *http.Request) error {
 
 // place is the leaf that a certificate is published at, nil for none.
 func (a *api) place(ctx context.Context, n ledger.CertificateName) (*uint64, error) {
-	for rec, err := range a.cfg.Reader.Records(ctx, ledger.RecordKey, n.Key[:], nil) {
-		if err != nil {
-			return nil, err
-		}
-		var k ledger.KeyRecord
-		if err := ledger.Decode(rec.Value, &k); err != nil {
-			return nil, err
-		}
-		for _, c := range k.Certificates {
-			if c.DER == n.Certificate {
-				return &c.Leaf, nil
-			}
+	k, err := ledger.ReadKey(ledger.RecordsOf(ctx, a.cfg.Reader), n.Key)
+	if err != nil || k == nil {
+		return nil, err
+	}
+	for _, c := range k.Certificates {
+		if c.DER == n.Certificate {
+			return &c.Leaf, nil
 		}
 	}
 	return nil, nil

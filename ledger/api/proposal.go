@@ -202,7 +202,7 @@ func (x explainer) proposal(leaf uint64) (*ProposalPage, error) {
 		return nil, err
 	}
 	var rec ledger.ProposalRecord
-	found, err := x.record(ledger.RecordProposal, binary.BigEndian.AppendUint64(nil, leaf), &rec)
+	found, err := ledger.RecordsOf(x.ctx, x.reader).Into(ledger.RecordProposal, binary.BigEndian.AppendUint64(nil, leaf), &rec)
 	if err != nil {
 		return nil, err
 	}

@@ -139,13 +139,9 @@ func FuzzHistory(f *testing.F) {
 
 // keyDevice is the device whose key one is.
 func keyDevice(f *testing.F, n *node.Node, key ledger.Hash) ledger.Hash {
-	for rec, err := range n.Records(f.Context(), ledger.RecordKey, key[:], nil) {
-		var k ledger.KeyRecord
-		if err != nil || ledger.Decode(rec.Value, &k) != nil {
-			f.Fatal(err)
-		}
-		return k.Device
+	k, err := ledger.ReadKey(ledger.RecordsOf(f.Context(), n), key)
+	if err != nil || k == nil {
+		f.Fatal(k, err)
 	}
-	f.Fatal("no record")
-	return ledger.Hash{}
+	return k.Device
 }

@@ -262,15 +262,9 @@ func (l *Lived) Fresh(now time.Time, maxAge time.Duration) error {
 
 // deviceOf is the device that a key is, or was, of: told.
 func (c *Client) deviceOf(ctx context.Context, key ledger.Hash) (ledger.Hash, error) {
-	for rec, err := range c.Records(ctx, ledger.RecordKey, key[:], nil) {
-		if err != nil {
-			return ledger.Hash{}, err
-		}
-		var k ledger.KeyRecord
-		if err := ledger.Decode(rec.Value, &k); err != nil || len(rec.Key) != len(key) {
-			return ledger.Hash{}, untrusted("the key's record does not decode")
-		}
-		return k.Device, nil
+	k, err := c.keyRecord(ctx, key)
+	if err != nil {
+		return ledger.Hash{}, err
 	}
-	return ledger.Hash{}, ledger.ErrNotFound
+	return k.Device, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 
@@ -47,22 +48,30 @@ func (c *Client) find(ctx context.Context, der []byte) (*Found, error) {
 		return nil, err
 	}
 	spki, want := ledger.Sum(cert.SPKI), sha256.Sum256(der)
-	for rec, err := range c.Records(ctx, ledger.RecordKey, spki[:], nil) {
-		if err != nil {
-			return nil, err
+	k, err := c.keyRecord(ctx, spki)
+	if err != nil {
+		return nil, err
+	}
+	for _, info := range k.Certificates {
+		if info.DER == want {
+			return c.Published(ctx, info.Leaf, der)
 		}
-		var k ledger.KeyRecord
-		if err := ledger.Decode(rec.Value, &k); err != nil || len(rec.Key) != len(spki) {
-			return nil, untrusted("the key's record does not decode")
-		}
-		for _, info := range k.Certificates {
-			if info.DER == want {
-				return c.Published(ctx, info.Leaf, der)
-			}
-		}
-		break // there is one record of a key
 	}
 	return nil, ledger.ErrNotFound
+}
+
+// keyRecord is what was published over a key: told.
+func (c *Client) keyRecord(ctx context.Context, key ledger.Hash) (*ledger.KeyRecord, error) {
+	k, err := ledger.ReadKey(ledger.RecordsOf(ctx, c), key)
+	switch {
+	case errors.Is(err, ledger.ErrBadRecord):
+		return nil, untrusted("%v", err)
+	case err != nil:
+		return nil, err
+	case k == nil:
+		return nil, ledger.ErrNotFound
+	}
+	return k, nil
 }
 
 // Published fetches and verifies the receipt of a certificate at a leaf.

@@ -359,8 +359,8 @@ func (w *writer) executed(x *state.Executed) {
 
 // publication reports whether a leaf of a block is one.
 func (w *writer) publication(x *state.Executed, leaf uint64) bool {
-	_, err := state.PublishedKey(x.Leaves[leaf-(x.State.Size()-uint64(len(x.Leaves)))])
-	return err == nil
+	e, err := ledger.ParseEntry(x.Leaves[leaf-(x.State.Size()-uint64(len(x.Leaves)))])
+	return err == nil && e.Op != nil && e.Op.Effects.Device != nil
 }
 
 // complete demands that the history has everything in it that a history can have.

@@ -318,7 +318,7 @@ func pebbleFile(base string) bool {
 }
 
 // kinds names the records for people.
-var kinds = map[ledger.RecordKind]string{ledger.RecordKey: "key", ledger.RecordDevice: "device", ledger.RecordInstance: "instance", ledger.RecordCertID: "CertID",
+var kinds = map[ledger.RecordKind]string{ledger.RecordKey: "key", ledger.RecordPublication: "publication", ledger.RecordDevice: "device", ledger.RecordInstance: "instance", ledger.RecordCertID: "CertID",
 	ledger.RecordTx: "transaction", ledger.RecordOrg: "organisation", ledger.RecordNamespace: "namespace", ledger.RecordRegistry: "registered key",
 	ledger.RecordUsage: "usage", ledger.RecordChunk: "status chunk", ledger.RecordChange: "status change", ledger.RecordLife: "life event", ledger.RecordRefusal: "refusal",
 	ledger.RecordProposal: "proposal", ledger.RecordRule: "rule", ledger.RecordRun: "vouched run", ledger.RecordHeight: "block", ledger.RecordChannel: "channel"}

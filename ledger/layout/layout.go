@@ -50,7 +50,7 @@ const FinalKey = "\x00final"
 
 // FinalVersion changes with what the records of the index are: one that another build made is not read. It is a fold of the leaves,
 // and made anew from a copy of the log's directory.
-const FinalVersion = 3
+const FinalVersion = 4
 
 // Final is the one record of the index that is not a fold of leaves: how far a node is final, and by what.
 type Final struct {

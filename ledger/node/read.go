@@ -151,11 +151,12 @@ func (n *Node) cause(v *view, leaf uint64, s ledger.Status) (*ledger.StatusCause
 
 // caused finds the leaf that gave another its status: itself, when nothing changed it since.
 func (n *Node) caused(v *view, leaf uint64) (uint64, error) {
-	entry, err := n.entry(v, leaf)
+	var p ledger.PublicationRecord
+	published, err := ledger.GetRecord(v.record).Into(ledger.RecordPublication, ledger.PublicationKey(leaf), &p)
 	if err != nil {
 		return 0, err
 	}
-	if published(entry) == nil {
+	if !published {
 		// A claim: the record of its device forgets it when the device changes hands, and the history of its status does not.
 		for rec, err := range records(v.snap, ledger.RecordChange, ledger.ChangeKey(leaf, 0)[:8], nil) {
 			if err != nil {
@@ -166,14 +167,11 @@ func (n *Node) caused(v *view, leaf uint64) (uint64, error) {
 		}
 		return leaf, nil
 	}
-	spki, err := state.PublishedKey(entry)
-	if err != nil {
-		return 0, err
-	}
-	k, err := keyRecord(v, spki)
+	k, err := ledger.ReadKey(v.record, p.Key)
 	if err != nil || k == nil {
 		return leaf, err
 	}
+	v.state.Standing(k)
 	for i := range k.Certificates {
 		if k.Certificates[i].Leaf == leaf {
 			return k.Certificates[i].Cause, nil
@@ -182,18 +180,9 @@ func (n *Node) caused(v *view, leaf uint64) (uint64, error) {
 	return leaf, nil
 }
 
-// keyRecord reads what was published over a key, and where it stands.
-func keyRecord(v *view, spki ledger.Hash) (*ledger.KeyRecord, error) {
-	raw, err := get(v.snap, state.Key(ledger.RecordKey, spki[:]))
-	if err != nil || raw == nil {
-		return nil, err
-	}
-	var k ledger.KeyRecord
-	if err := ledger.Decode(raw, &k); err != nil {
-		return nil, err
-	}
-	v.state.Standing(&k)
-	return &k, nil
+// record is a ledger.GetRecord.
+func (v *view) record(kind ledger.RecordKind, key []byte) ([]byte, error) {
+	return get(v.snap, state.Key(kind, key))
 }
 
 // Result implements ledger.Reader.

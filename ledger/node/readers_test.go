@@ -93,7 +93,7 @@ func TestRecordsOfOneKey(t *testing.T) {
 		}
 		return out
 	}
-	for _, kind := range []ledger.RecordKind{ledger.RecordKey, ledger.RecordDevice, ledger.RecordCertID, ledger.RecordTx, ledger.RecordOrg,
+	for _, kind := range []ledger.RecordKind{ledger.RecordKey, ledger.RecordPublication, ledger.RecordDevice, ledger.RecordCertID, ledger.RecordTx, ledger.RecordOrg,
 		ledger.RecordNamespace, ledger.RecordRegistry, ledger.RecordUsage, ledger.RecordChunk, ledger.RecordHeight, ledger.RecordChannel} {
 		all := walk(kind, nil, nil)
 		if len(all) == 0 {

@@ -23,8 +23,18 @@ import (
 // store is the index: records of the final state in Pebble.
 type store struct{ db *pebble.DB }
 
+// Most records are under hashes, so that whatever merges new ones into old ones writes all of the old ones again. It is put off until
+// there is much to merge: what was never published costs no read, thanks to the state's filter, and the few reads of what is there
+// may look into so many tables. At 10^6 certificates half as much is written as with Pebble's defaults.
+const (
+	memTable    = 16 << 20  // bytes in memory before they are a table
+	youngTables = 20        // of them, one upon the other, before they are merged
+	baseLevel   = 256 << 20 // bytes of the level that they are merged into
+)
+
 func openStore(fsys vfs.FS, dir string, log *slog.Logger) (*store, error) {
-	o := &pebble.Options{FS: fsys, Logger: pebbleLog{log}, MemTableSize: 16 << 20, FormatMajorVersion: pebble.FormatNewest}
+	o := &pebble.Options{FS: fsys, Logger: pebbleLog{log}, MemTableSize: memTable, FormatMajorVersion: pebble.FormatNewest,
+		L0CompactionThreshold: youngTables, L0StopWritesThreshold: 2 * youngTables, LBaseMaxBytes: baseLevel}
 	// Records are hashes for the most part: compressing them costs more than the seventh of the disk that it saves.
 	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionNone })
 	db, err := pebble.Open(path.Join(dir, layout.Index), o)
@@ -98,7 +108,7 @@ func records(r pebbleReader, kind ledger.RecordKind, prefix, past []byte) iter.S
 }
 
 // keySizes are the lengths of the keys of kinds whose keys have one length.
-var keySizes = map[ledger.RecordKind]int{ledger.RecordKey: 32, ledger.RecordDevice: 32, ledger.RecordCertID: 33, ledger.RecordTx: 32,
+var keySizes = map[ledger.RecordKind]int{ledger.RecordKey: 32, ledger.RecordPublication: 8, ledger.RecordDevice: 32, ledger.RecordCertID: 33, ledger.RecordTx: 32,
 	ledger.RecordOrg: 16, ledger.RecordNamespace: 16, ledger.RecordRegistry: 32, ledger.RecordChunk: 8, ledger.RecordHeight: 8}
 
 // after is the least key above all keys that begin with prefix.

@@ -49,23 +49,22 @@ func TestCertIDs(t *testing.T) {
 		}
 		for alg, h := range map[uint8]crypto.Hash{1: crypto.SHA1, 2: crypto.SHA256, 3: crypto.SHA384} {
 			sum := func(b []byte) []byte { d := h.New(); d.Write(b); return d.Sum(nil) }
-			find := func(name, key []byte) (ledger.CertIDRecord, bool) {
-				got, found, err := ledger.FindCertID(alg, sum(name), sum(key), cert.SerialNumber.Bytes(), func(key []byte) ([]byte, error) {
-					return x.store.Get(state.Key(ledger.RecordCertID, key))
-				})
+			find := func(name, key []byte) *ledger.PublicationRecord {
+				got, err := ledger.FindCertID(func(kind ledger.RecordKind, key []byte) ([]byte, error) { return x.store.Get(state.Key(kind, key)) },
+					alg, sum(name), sum(key), cert.SerialNumber.Bytes())
 				if err != nil {
 					t.Fatal(err)
 				}
-				return got, found
+				return got
 			}
-			got, found := find(cert.RawIssuer, spki.Key.Bytes)
-			if !found || got.Key != ledger.Sum(cert.RawSubjectPublicKeyInfo) || got.Leaf != leaves[i] {
-				t.Errorf("certificate %d by %s: %+v %v", i, h, got, found)
+			got := find(cert.RawIssuer, spki.Key.Bytes)
+			if got == nil || got.Key != ledger.Sum(cert.RawSubjectPublicKeyInfo) || got.Leaf != leaves[i] {
+				t.Errorf("certificate %d by %s: %+v", i, h, got)
 			}
-			if got, found := find(cert.RawSubject[1:], spki.Key.Bytes); found {
+			if got := find(cert.RawSubject[1:], spki.Key.Bytes); got != nil {
 				t.Errorf("another issuer's certificate by %s: %+v", h, got)
 			}
-			if got, found := find(cert.RawIssuer, spki.Key.Bytes[1:]); found {
+			if got := find(cert.RawIssuer, spki.Key.Bytes[1:]); got != nil {
 				t.Errorf("another key's certificate by %s: %+v", h, got)
 			}
 		}

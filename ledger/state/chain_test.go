@@ -137,7 +137,7 @@ func (x *chain) edit(spki []byte, change func(*ledger.KeyRecord)) {
 		x.t.Fatal(k, err)
 	}
 	change(k)
-	x.store.Put(map[string][]byte{string(state.Key(ledger.RecordKey, id[:])): ledger.Encode(k)})
+	x.store.Put(map[string][]byte{string(state.Key(ledger.RecordKey, id[:])): k.Encode()})
 	x.reload()
 }
 

@@ -55,8 +55,8 @@ func agree(t testing.TB, store *ledgertest.MemStore, s *state.State) (cut int) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var raw ledger.KeyRecord
-		if err := ledger.Decode(rec.Value, &raw); err != nil {
+		raw, err := ledger.ReadKey(func(kind ledger.RecordKind, key []byte) ([]byte, error) { return store.Get(state.Key(kind, key)) }, ledger.Hash(rec.Key))
+		if err != nil {
 			t.Fatal(err)
 		}
 		k, err := s.KeyRecord(ledger.Hash(rec.Key))

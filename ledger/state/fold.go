@@ -177,7 +177,7 @@ func (f *folder) publish(l *ledger.OpLeaf, p *ledger.Publish, x *Examined, at ui
 	}
 	if k == nil {
 		k = &ledger.KeyRecord{Owner: *e.Owner, Device: *e.Device}
-		f.st.put(ledger.RecordDevice, e.Device[:], ledger.DeviceRecord{Key: spki})
+		f.st.put(ledger.RecordDevice, e.Device[:], ledger.DeviceRecord{Leaf: at})
 	}
 	switch {
 	case k.Owner != *e.Owner || k.Device != *e.Device || len(k.Certificates) >= ledger.MaxCertificatesPerKey:
@@ -200,8 +200,10 @@ func (f *folder) certify(k *ledger.KeyRecord, e *ledger.Effects, x *Examined, at
 		info.Voucher, counted = *e.Voucher, [][]byte{e.Voucher[:], e.Owner[:]}
 	}
 	k.Certificates = append(k.Certificates, info)
-	f.st.put(ledger.RecordKey, x.SPKI[:], k)
-	if err := f.certIDs(cert, x.SPKI, at); err != nil {
+	f.st.write(ledger.RecordKey, x.SPKI[:], k.Encode())
+	f.st.put(ledger.RecordPublication, ledger.PublicationKey(at), ledger.PublicationRecord{Leaf: at, Key: x.SPKI, Owner: *e.Owner, Device: *e.Device,
+		TBS: info.TBS, DER: info.DER, Voucher: info.Voucher, Published: e.Time, Issuer: cert.Issuer, KeyBits: cert.KeyBits})
+	if err := f.certIDs(cert, at); err != nil {
 		return err
 	}
 	for i, key := range counted {
@@ -228,15 +230,14 @@ func sameOrg(e *ledger.OrgID, r ledger.OrgID) bool {
 
 // certIDs indexes the certificate under the CertIDs that OCSP clients name it by (RFC 6960 section 4.1.1); a
 // self-issued certificate is its own issuer.
-func (f *folder) certIDs(cert *profile.Certificate, spki ledger.Hash, at uint64) error {
-	rec := ledger.CertIDRecord{Key: spki, Leaf: at}
+func (f *folder) certIDs(cert *profile.Certificate, at uint64) error {
+	rec := ledger.CertIDRecord{Leaf: at}
 	first := ledger.SerialKey(cert.Serial)
 	taken, err := f.st.raw(ledger.RecordCertID, first)
 	if err != nil {
 		return err
 	}
 	if taken == nil {
-		rec.Issuer, rec.KeyBits = cert.Issuer, cert.KeyBits
 		f.st.put(ledger.RecordCertID, first, rec)
 		return nil
 	}
@@ -255,10 +256,8 @@ func digest(hash crypto.Hash, b []byte) []byte {
 // certIDTaken looks for one form of the CertID; the other forms clash exactly when it does.
 func (s *State) certIDTaken(cert *profile.Certificate) (bool, error) {
 	const alg, hash = 2, crypto.SHA256
-	_, taken, err := ledger.FindCertID(alg, digest(hash, cert.Issuer), digest(hash, cert.KeyBits), cert.Serial, func(key []byte) ([]byte, error) {
-		return s.raw(ledger.RecordCertID, key)
-	})
-	return taken, err
+	p, err := ledger.FindCertID(s.raw, alg, digest(hash, cert.Issuer), digest(hash, cert.KeyBits), cert.Serial)
+	return p != nil, err
 }
 
 func (f *folder) statusChange(l *ledger.OpLeaf, c *ledger.StatusChange, at uint64) error {
@@ -297,7 +296,7 @@ func (f *folder) statusChange(l *ledger.OpLeaf, c *ledger.StatusChange, at uint6
 		}
 	}
 	f.changed(l.Effects.Runs, at)
-	f.st.put(ledger.RecordKey, c.Target[:], k)
+	f.st.write(ledger.RecordKey, c.Target[:], k.Encode())
 	if l.Effects.Authority == ledger.ByLineKey && l.Effects.Voucher != nil {
 		u, err := f.st.usage(l.Effects.Voucher[:], l.Effects.Time.Day())
 		if err != nil {
@@ -375,28 +374,4 @@ func (f *folder) epoch(e *ledger.Epoch, raw []byte) error {
 		ledger.BlockRecord{First: f.first, Epoch: at, Header: f.headHash, Time: f.head.Time})
 	f.st.put(ledger.RecordChannel, nil, *c)
 	return nil
-}
-
-// PublishedKey is the key id of the certificate that an entry publishes.
-func PublishedKey(entry []byte) (ledger.Hash, error) {
-	e, err := ledger.ParseEntry(entry)
-	if err != nil {
-		return ledger.Hash{}, err
-	}
-	if e.Op == nil {
-		return ledger.Hash{}, fmt.Errorf("%w: the entry is no operation", ErrBadLeaves)
-	}
-	_, args, err := ledger.ParseBody(e.Op.Body)
-	if err != nil {
-		return ledger.Hash{}, err
-	}
-	p := ledger.PublicationOf(args)
-	if p == nil {
-		return ledger.Hash{}, fmt.Errorf("%w: the entry is no publication", ErrBadLeaves)
-	}
-	cert, err := profile.Parse(p.Certificate)
-	if err != nil {
-		return ledger.Hash{}, err
-	}
-	return ledger.Sum(cert.SPKI), nil
 }

@@ -268,7 +268,7 @@ func (f *folder) lifeStep(l *ledger.OpLeaf, step ledger.LifeStep, x *Examined, a
 		}
 	}
 	f.changed(p.runs, at)
-	f.st.put(ledger.RecordKey, target[:], p.key)
+	f.st.write(ledger.RecordKey, target[:], p.key.Encode())
 	f.st.put(ledger.RecordLife, ledger.LifeKey(k.Device, at), ledger.LifeRecord{Op: step.Op()})
 	return nil
 }
@@ -290,6 +290,6 @@ func (f *folder) rekey(l *ledger.OpLeaf, a *ledger.Rekey, p *passage, x *Examine
 	}
 	next := x.SPKI
 	p.key.Successor = &next
-	f.st.put(ledger.RecordDevice, p.key.Device[:], ledger.DeviceRecord{Key: next})
+	f.st.put(ledger.RecordDevice, p.key.Device[:], ledger.DeviceRecord{Leaf: at})
 	return f.certify(p.next, &l.Effects, x, at)
 }

@@ -149,7 +149,7 @@ func (j *judge) unique(k *ledger.KeyRecord, device ledger.Hash) (*outcome, error
 		if err != nil || !taken {
 			return nil, err
 		}
-		return j.otherKey(&d)
+		return j.otherKey(d.Leaf)
 	}
 	if k.Successor != nil {
 		return refuse(reason.New(reason.KeySuperseded, "")), nil
@@ -175,8 +175,12 @@ func (j *judge) unique(k *ledger.KeyRecord, device ledger.Hash) (*outcome, error
 }
 
 // otherKey says why a device that has a key takes no other one by a publication.
-func (j *judge) otherKey(d *ledger.DeviceRecord) (*outcome, error) {
-	old, err := j.fold.st.KeyRecord(d.Key)
+func (j *judge) otherKey(published uint64) (*outcome, error) {
+	p, err := ledger.ReadPublication(j.fold.st.raw, published)
+	if err != nil {
+		return nil, err
+	}
+	old, err := j.fold.st.KeyRecord(p.Key)
 	if err != nil {
 		return nil, err
 	}

@@ -45,7 +45,7 @@ func Empty(store Store) *State {
 
 // next is a child layer to write to, with room for about what so many operations write.
 func (s *State) next(operations int) *State {
-	const each = 3 // of a publication: its key, device and CertID
+	const each = 4 // of a publication: its own record, its key's, device's and CertID's
 	return &State{parent: s, store: s.store, writes: make(map[string][]byte, each*operations+8), counts: map[string]ledger.Usage{}, registry: s.registry, filter: s.filter,
 		chunks: s.chunks, frontier: s.frontier.Clone(), channel: s.channel}
 }
@@ -122,14 +122,7 @@ func filtered(kind ledger.RecordKind, key []byte) bool {
 
 // get reads a record into v; false when there is none.
 func (s *State) get(kind ledger.RecordKind, key []byte, v any) (bool, error) {
-	raw, err := s.raw(kind, key)
-	if err != nil || raw == nil {
-		return false, err
-	}
-	if err := ledger.Decode(raw, v); err != nil {
-		return false, fmt.Errorf("reading a %q record: %w", kind, err)
-	}
-	return true, nil
+	return ledger.GetRecord(s.raw).Into(kind, key, v)
 }
 
 func (s *State) raw(kind ledger.RecordKind, key []byte) ([]byte, error) {
@@ -151,10 +144,15 @@ func (s *State) raw(kind ledger.RecordKind, key []byte) ([]byte, error) {
 
 // put writes a record to this layer.
 func (s *State) put(kind ledger.RecordKind, key []byte, v any) {
+	s.write(kind, key, ledger.Encode(v))
+}
+
+// write writes a record that is encoded to this layer.
+func (s *State) write(kind ledger.RecordKind, key, v []byte) {
 	if filtered(kind, key) {
 		s.filter.Add(key)
 	}
-	s.writes[string(Key(kind, key))] = ledger.Encode(v)
+	s.writes[string(Key(kind, key))] = v
 }
 
 func (s *State) chunk(n uint64) (c ledger.Chunk, err error) {
@@ -194,13 +192,11 @@ func (s *State) setStatuses(first, end uint64, st ledger.Status) error {
 
 // KeyRecord returns what was published over a key, and where it stands: cut-offs of who vouched are in it.
 func (s *State) KeyRecord(spki ledger.Hash) (*ledger.KeyRecord, error) {
-	var r ledger.KeyRecord
-	ok, err := s.get(ledger.RecordKey, spki[:], &r)
-	if err != nil || !ok {
-		return nil, err
+	k, err := ledger.ReadKey(s.raw, spki)
+	if err == nil && k != nil {
+		s.Standing(k)
 	}
-	s.Standing(&r)
-	return &r, nil
+	return k, err
 }
 
 // Applied reports whether a transaction id is on the log.
