@@ -151,7 +151,9 @@ func encodeEntry(k Kind, leaf any) []byte {
 func (l *TxLeaf) Encode() []byte { return encodeEntry(KindTx, l) }
 
 // Encode returns the leaf's bytes.
-func (l *OpLeaf) Encode() []byte { return encodeEntry(KindOp, l) }
+func (l *OpLeaf) Encode() []byte {
+	return l.append(append(make([]byte, 0, len(l.Body)+256), 0x83, 1, byte(KindOp)))
+}
 
 // Encode returns the leaf's bytes.
 func (l *Epoch) Encode() []byte { return encodeEntry(KindEpoch, l) }

@@ -125,7 +125,7 @@ func (k *KeyRecord) Encode() []byte {
 		}
 		w.Certificates[i] = s
 	}
-	return Encode(w)
+	return w.append(make([]byte, 0, 64))
 }
 
 // GetRecord reads a record of the final state; nil when there is none.

@@ -177,7 +177,7 @@ func (f *folder) publish(l *ledger.OpLeaf, p *ledger.Publish, x *Examined, at ui
 	}
 	if k == nil {
 		k = &ledger.KeyRecord{Owner: *e.Owner, Device: *e.Device}
-		f.st.put(ledger.RecordDevice, e.Device[:], ledger.DeviceRecord{Leaf: at})
+		f.st.write(ledger.RecordDevice, e.Device[:], ledger.DeviceRecord{Leaf: at}.Encode())
 	}
 	switch {
 	case k.Owner != *e.Owner || k.Device != *e.Device || len(k.Certificates) >= ledger.MaxCertificatesPerKey:
@@ -201,8 +201,9 @@ func (f *folder) certify(k *ledger.KeyRecord, e *ledger.Effects, x *Examined, at
 	}
 	k.Certificates = append(k.Certificates, info)
 	f.st.write(ledger.RecordKey, x.SPKI[:], k.Encode())
-	f.st.put(ledger.RecordPublication, ledger.PublicationKey(at), ledger.PublicationRecord{Leaf: at, Key: x.SPKI, Owner: *e.Owner, Device: *e.Device,
-		TBS: info.TBS, DER: info.DER, Voucher: info.Voucher, Published: e.Time, Issuer: cert.Issuer, KeyBits: cert.KeyBits})
+	rec := ledger.PublicationRecord{Leaf: at, Key: x.SPKI, Owner: *e.Owner, Device: *e.Device, TBS: info.TBS, DER: info.DER,
+		Voucher: info.Voucher, Published: e.Time, Issuer: cert.Issuer, KeyBits: cert.KeyBits}
+	f.st.write(ledger.RecordPublication, ledger.PublicationKey(at), rec.Encode())
 	if err := f.certIDs(cert, at); err != nil {
 		return err
 	}
@@ -231,18 +232,18 @@ func sameOrg(e *ledger.OrgID, r ledger.OrgID) bool {
 // certIDs indexes the certificate under the CertIDs that OCSP clients name it by (RFC 6960 section 4.1.1); a
 // self-issued certificate is its own issuer.
 func (f *folder) certIDs(cert *profile.Certificate, at uint64) error {
-	rec := ledger.CertIDRecord{Leaf: at}
+	rec := ledger.CertIDRecord{Leaf: at}.Encode()
 	first := ledger.SerialKey(cert.Serial)
 	taken, err := f.st.raw(ledger.RecordCertID, first)
 	if err != nil {
 		return err
 	}
 	if taken == nil {
-		f.st.put(ledger.RecordCertID, first, rec)
+		f.st.write(ledger.RecordCertID, first, rec)
 		return nil
 	}
 	for alg, hash := range ledger.CertIDAlgorithms() {
-		f.st.put(ledger.RecordCertID, ledger.CertIDKey(alg, digest(hash, cert.Issuer), digest(hash, cert.KeyBits), cert.Serial), rec)
+		f.st.write(ledger.RecordCertID, ledger.CertIDKey(alg, digest(hash, cert.Issuer), digest(hash, cert.KeyBits), cert.Serial), rec)
 	}
 	return nil
 }
