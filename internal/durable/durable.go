@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -38,6 +39,40 @@ func Write(fsys vfs.FS, name string, fill func(io.Writer) error) error {
 	// A crash here leaves either, each complete.
 	if err := SyncDir(fsys, dir); err != nil {
 		return fmt.Errorf("replacing %s: %w", name, err)
+	}
+	return nil
+}
+
+// File is a file's name and content.
+type File struct {
+	Name string
+	Data []byte
+}
+
+// ReplaceAll is Replace of several files. It makes the names in a directory durable once. A crash before it returns leaves the old content
+// of any of them.
+func ReplaceAll(fsys vfs.FS, files []File) error {
+	var dirs []string
+	for _, f := range files {
+		tmp := f.Name + ".tmp"
+		err := writeSynced(fsys, tmp, func(w io.Writer) error {
+			_, err := w.Write(f.Data)
+			return err
+		})
+		if err == nil {
+			err = fsys.Rename(tmp, f.Name)
+		}
+		if err != nil {
+			return fmt.Errorf("replacing %s: %w", f.Name, err)
+		}
+		if dir := path.Dir(f.Name); !slices.Contains(dirs, dir) {
+			dirs = append(dirs, dir)
+		}
+	}
+	for _, dir := range dirs {
+		if err := SyncDir(fsys, dir); err != nil {
+			return fmt.Errorf("replacing files in %s: %w", dir, err)
+		}
 	}
 	return nil
 }

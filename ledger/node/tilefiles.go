@@ -25,11 +25,12 @@ type tileFiles struct {
 	fs   vfs.FS
 	dir  string
 	edge vfs.File // owned by append
+	made []string // directories that are durable; owned by append
 
 	mu      sync.RWMutex
 	tree    *tlog.TileTree
-	number  uint64            // of the bundle that entries are of
-	entries [][]byte          // of the bundle that is not full, or is full and not durable as a file yet
+	number  uint64            // of the bundle that entries begin with
+	entries [][]byte          // of the bundle that is not full, behind those that are full and not durable as files yet
 	fresh   map[string][]byte // hash tiles completed and not durable yet: readers must not miss them
 	cache   map[string][]byte // full hash tiles
 }
@@ -139,25 +140,23 @@ func (r edgeReader) ReadTile(tile tlog.Tile) ([]byte, error) {
 // append makes leaves durable at the end of the log.
 func (t *tileFiles) append(leaves [][]byte) error {
 	var unwritten []byte // entries that the edge file lacks
+	var files []durable.File
+	t.mu.Lock()
 	for _, l := range leaves {
 		var err error
 		if unwritten, err = tlog.AppendBundleEntry(unwritten, l); err != nil {
+			t.mu.Unlock()
 			return err
 		}
-		t.mu.Lock()
-		done := t.tree.Append(tlog.LeafHash(l))
-		for _, d := range done {
+		for _, d := range t.tree.Append(tlog.LeafHash(l)) {
 			t.fresh[d.Tile.Path()] = d.Data
+			files = append(files, durable.File{Name: d.Tile.Path(), Data: d.Data})
 		}
 		t.entries = append(t.entries, l)
-		full := len(t.entries) == tlog.TileWidth
-		t.mu.Unlock()
-		if full {
-			if err := t.complete(done); err != nil {
-				return err
-			}
-			unwritten = nil
-		}
+	}
+	t.mu.Unlock()
+	if len(t.entries) >= tlog.TileWidth {
+		return t.complete(files)
 	}
 	if len(unwritten) == 0 {
 		return nil
@@ -172,29 +171,44 @@ func (t *tileFiles) append(leaves [][]byte) error {
 	return nil
 }
 
-// complete writes the bundle that is full and the hash tiles completed with it, then starts a new edge.
-func (t *tileFiles) complete(done []tlog.CompletedTile) error {
-	number := t.number
-	var bundle []byte
-	for _, e := range t.entries {
-		bundle, _ = tlog.AppendBundleEntry(bundle, e) // each was appended once already
+// complete writes the bundles that are full, beside the hash tiles completed with them, then a new edge with the entries that are left.
+func (t *tileFiles) complete(files []durable.File) error {
+	number, left := t.number, t.entries
+	for ; len(left) >= tlog.TileWidth; number, left = number+1, left[tlog.TileWidth:] {
+		var bundle []byte
+		for _, e := range left[:tlog.TileWidth] {
+			bundle, _ = tlog.AppendBundleEntry(bundle, e) // each was appended once already
+		}
+		tile := tlog.Tile{Level: tlog.EntriesLevel, Index: number, Width: tlog.TileWidth}
+		files = append(files, durable.File{Name: tile.Path(), Data: bundle})
 	}
-	files := append(done, tlog.CompletedTile{Tile: tlog.Tile{Level: tlog.EntriesLevel, Index: number, Width: tlog.TileWidth}, Data: bundle})
-	for _, f := range files {
-		name := path.Join(t.dir, f.Tile.Path())
-		if err := durable.MkdirAll(t.fs, t.dir, path.Dir(name)); err != nil {
+	for i := range files {
+		files[i].Name = path.Join(t.dir, files[i].Name)
+		if err := t.mkdir(path.Dir(files[i].Name)); err != nil {
 			return err
 		}
-		if err := durable.Replace(t.fs, name, f.Data); err != nil {
-			return err
-		}
+	}
+	if err := durable.ReplaceAll(t.fs, files); err != nil {
+		return err
 	}
 	t.mu.Lock()
-	t.number, t.entries = number+1, nil
+	t.number, t.entries = number, slices.Clone(left)
 	clear(t.fresh)
 	t.mu.Unlock()
-	// A crash before this leaves the full edge and the full bundle: the same entries twice.
-	return t.replaceEdge(number + 1)
+	// A crash before this leaves the old edge and the full bundle: the same entries twice.
+	return t.replaceEdge(number)
+}
+
+// mkdir makes a directory durable, once: a thousand tiles follow.
+func (t *tileFiles) mkdir(dir string) error {
+	if slices.Contains(t.made, dir) {
+		return nil
+	}
+	if err := durable.MkdirAll(t.fs, t.dir, dir); err != nil {
+		return err
+	}
+	t.made = append(t.made[max(0, len(t.made)-7):], dir) // as many as are in use at once: two, and one for each level above
+	return nil
 }
 
 // replaceEdge writes the edge file anew for a bundle, with the entries in memory.
