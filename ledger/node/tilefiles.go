@@ -139,7 +139,7 @@ func (r edgeReader) ReadTile(tile tlog.Tile) ([]byte, error) {
 
 // append makes leaves durable at the end of the log.
 func (t *tileFiles) append(leaves [][]byte) error {
-	var unwritten []byte // entries that the edge file lacks
+	unwritten := make([]byte, 0, bundleSize(leaves)) // entries that the edge file lacks
 	var files []durable.File
 	t.mu.Lock()
 	for _, l := range leaves {
@@ -175,7 +175,7 @@ func (t *tileFiles) append(leaves [][]byte) error {
 func (t *tileFiles) complete(files []durable.File) error {
 	number, left := t.number, t.entries
 	for ; len(left) >= tlog.TileWidth; number, left = number+1, left[tlog.TileWidth:] {
-		var bundle []byte
+		bundle := make([]byte, 0, bundleSize(left[:tlog.TileWidth]))
 		for _, e := range left[:tlog.TileWidth] {
 			bundle, _ = tlog.AppendBundleEntry(bundle, e) // each was appended once already
 		}
@@ -197,6 +197,14 @@ func (t *tileFiles) complete(files []durable.File) error {
 	t.mu.Unlock()
 	// A crash before this leaves the old edge and the full bundle: the same entries twice.
 	return t.replaceEdge(number)
+}
+
+// bundleSize is the length of entries in bundle form.
+func bundleSize(entries [][]byte) (n int) {
+	for _, e := range entries {
+		n += 2 + len(e)
+	}
+	return n
 }
 
 // mkdir makes a directory durable, once: a thousand tiles follow.
