@@ -16,8 +16,9 @@ func newLine() *cobra.Command {
 		Short: "Line keys: register, cut off, list",
 		Long: `A line key publishes for its organisation: within its namespaces, profiles, ranges, quotas and heights. The organisation's admins register it,
 without a vote, and cut it off. Members cut it off by vote, too (quorate gov propose).`,
-		Args: args(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Example: "  quorate line list --node http://127.0.0.1:8440 --policy q/policy",
+		Args:    args(cobra.NoArgs),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newLineRegister(), newLineCutOff(), newLineList())
 	return cmd
