@@ -133,7 +133,7 @@ func (c *Certificate) signed(at int, outerAlgorithm []byte) error {
 		return err
 	}
 	c.Key, c.KeyBits = key, key.Raw
-	if c.SigAlg = signatureAlgorithm(algorithm); !c.SigAlg.fits(key.Kind) {
+	if c.SigAlg = ParseSigAlg(algorithm); !c.SigAlg.fits(key.Kind) {
 		return reason.New(reason.AlgorithmNotForKey, "%s with a key of kind %s", c.SigAlg, key.Kind)
 	}
 	return nil
@@ -173,7 +173,7 @@ func (d *der) serial() []byte {
 // algorithm reads a signature's AlgorithmIdentifier, whole.
 func (d *der) algorithm() []byte {
 	content, whole := d.takeWhole(tagSequence)
-	if d.err != nil || signatureAlgorithm(whole) != 0 {
+	if d.err != nil || ParseSigAlg(whole) != 0 {
 		return whole
 	}
 	a := &der{rest: content, at: d.at - len(content)}
