@@ -52,6 +52,7 @@ const (
 	RecordRun       RecordKind = 's' // RunKey -> VouchedRun
 	RecordMemberSet RecordKind = 'g' // u64 number of the document -> MemberSetRecord
 	RecordFurther   RecordKind = 'w' // id of a further channel -> FurtherChannel
+	RecordCA        RecordKind = 'y' // SHA-256(CA certificate) -> CARecord
 	RecordHeight    RecordKind = 'h' // u64 height -> BlockRecord
 	RecordChannel   RecordKind = 'm' // one record: ChannelRecord
 )
@@ -60,7 +61,7 @@ const (
 func (k RecordKind) Known() bool {
 	switch k {
 	case RecordKey, RecordDevice, RecordInstance, RecordCertID, RecordTx, RecordOrg, RecordNamespace, RecordRegistry, RecordUsage, RecordChunk, RecordChange, RecordRefusal,
-		RecordProposal, RecordRule, RecordRun, RecordMemberSet, RecordFurther, RecordHeight, RecordChannel:
+		RecordProposal, RecordRule, RecordRun, RecordMemberSet, RecordFurther, RecordCA, RecordHeight, RecordChannel:
 		return true
 	}
 	return false

@@ -79,6 +79,7 @@ func (s told) Freshness(context.Context) (ocsp.Freshness, error) {
 	return ocsp.Freshness{Time: time.Unix(asOf, 0)}, nil
 }
 func (s told) Status(context.Context, ocsp.CertID) (ocsp.Standing, error) { return s.standing, nil }
+func (s told) Issuers(context.Context) ([]ocsp.RegisteredCA, error)       { return nil, nil }
 func (s told) Proofs(context.Context, uint64) (ocsp.Proofs, error)        { return s.proofs, nil }
 
 // answer is an answer about a certificate, signed by a key, with proofs if there are any.

@@ -131,7 +131,7 @@ unknown, stale); 4 no node answered.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newUp(), newNode(), newInit(), newJoin(), newDevice(), newSubmit(), newVerify(), newStatus(), newSnapshot(), newExplain(), newFollow(), newChannel(), newRule(), newGov(), newOrg(), newNamespace(), newLine(), newKey(), newFsck(), newDemo(), newBench(), newPolicy(), newMember())
+	root.AddCommand(newUp(), newNode(), newInit(), newJoin(), newDevice(), newSubmit(), newVerify(), newStatus(), newSnapshot(), newExplain(), newFollow(), newCA(), newChannel(), newRule(), newGov(), newOrg(), newNamespace(), newLine(), newKey(), newFsck(), newDemo(), newBench(), newPolicy(), newMember())
 	root.AddCommand(newChanges()...)
 	return root
 }
@@ -148,7 +148,7 @@ func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 
 // needs demands the flags that a command cannot do without.
 func needs(flags map[string]string) error {
-	for _, name := range []string{"config", "dir", "member", "node", "policy", "signer", "receipt", "org", "serial", "country", "home-domain", "nf-type", "main", "genesis", "draft", "keys", "block-key", "out"} {
+	for _, name := range []string{"config", "dir", "member", "node", "policy", "key", "signer", "receipt", "org", "serial", "country", "home-domain", "nf-type", "main", "genesis", "draft", "keys", "block-key", "out"} {
 		if v, ok := flags[name]; ok && v == "" {
 			return usage{fmt.Errorf("--%s is missing", name)}
 		}

@@ -215,17 +215,7 @@ func (p *Publisher) Try(ctx context.Context, channel ledger.Hash, items []Item) 
 // Change submits a status change of a published certificate. The verdict is proved by the transaction's leaf. When it
 // was accepted, so is the standing afterwards, in a tree that holds the change; else the standing is nil.
 func (c *Client) Change(ctx context.Context, change ledger.StatusChange, f *Found, now time.Time, signers ...ledger.Signer) (reason.Code, *Standing, error) {
-	channel, err := c.Channel(ctx)
-	if err != nil {
-		return 0, nil, err
-	}
-	tx := ledger.Tx{Channel: channel, Expiry: ledger.MillisOf(now.Add(time.Hour))}
-	rand.Read(tx.Nonce[:])
-	raw, id, err := signed(tx, [][]byte{ledger.EncodeBody(ledger.OpStatus, change)}, ledger.ForLedger, signers...)
-	if err != nil {
-		return 0, nil, err
-	}
-	res, err := elsewhere(c, func() (ledger.Result, error) { return c.decide(ctx, raw, id, 1) })
+	res, err := c.Operate(ctx, [][]byte{ledger.EncodeBody(ledger.OpStatus, change)}, ledger.EachAlone, now, signers...)
 	if err != nil {
 		return 0, nil, err
 	}

@@ -321,7 +321,7 @@ func pebbleFile(base string) bool {
 var kinds = map[ledger.RecordKind]string{ledger.RecordKey: "key", ledger.RecordDevice: "device", ledger.RecordInstance: "instance", ledger.RecordCertID: "CertID",
 	ledger.RecordTx: "transaction", ledger.RecordOrg: "organisation", ledger.RecordNamespace: "namespace", ledger.RecordRegistry: "registered key",
 	ledger.RecordUsage: "usage", ledger.RecordChunk: "status chunk", ledger.RecordChange: "status change", ledger.RecordRefusal: "refusal",
-	ledger.RecordProposal: "proposal", ledger.RecordRule: "rule", ledger.RecordRun: "vouched run", ledger.RecordHeight: "block", ledger.RecordChannel: "channel"}
+	ledger.RecordProposal: "proposal", ledger.RecordRule: "rule", ledger.RecordRun: "vouched run", ledger.RecordCA: "CA", ledger.RecordHeight: "block", ledger.RecordChannel: "channel"}
 
 func recordName(key []byte) string {
 	kind, ok := kinds[ledger.RecordKind(key[0])]

@@ -99,7 +99,7 @@ func records(r pebbleReader, kind ledger.RecordKind, prefix, past []byte) iter.S
 
 // keySizes are the lengths of the keys of kinds whose keys have one length.
 var keySizes = map[ledger.RecordKind]int{ledger.RecordKey: 32, ledger.RecordDevice: 32, ledger.RecordCertID: 33, ledger.RecordTx: 32,
-	ledger.RecordOrg: 16, ledger.RecordNamespace: 16, ledger.RecordRegistry: 32, ledger.RecordChunk: 8, ledger.RecordHeight: 8}
+	ledger.RecordOrg: 16, ledger.RecordNamespace: 16, ledger.RecordRegistry: 32, ledger.RecordChunk: 8, ledger.RecordCA: 32, ledger.RecordHeight: 8}
 
 // after is the least key above all keys that begin with prefix.
 func after(prefix []byte) []byte {
