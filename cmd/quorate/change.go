@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -69,10 +68,7 @@ proved before the command says yes.`,
 			if err != nil {
 				return err
 			}
-			f, err := c.Find(cmd.Context(), der)
-			if errors.Is(err, ledger.ErrNotFound) {
-				return reason.New(reason.UnknownCertificate, "%s", a[0])
-			}
+			f, err := find(cmd.Context(), c, a[0], der)
 			if err != nil {
 				return err
 			}

@@ -70,7 +70,7 @@ func exitCode(err error) (code int, quiet bool) {
 		return exitNo, false
 	}
 	switch c {
-	case reason.Stale, reason.FromTheFuture, reason.StatusNotChecked, reason.UnknownCertificate, reason.LeafNotCovered, reason.Timeout, reason.PolicyExpired:
+	case reason.Stale, reason.FromTheFuture, reason.StatusNotChecked, reason.UnknownCertificate, reason.LeafNotCovered, reason.Timeout, reason.PolicyExpired, reason.NoEvidence:
 		return exitUnknown, false
 	case reason.Busy, reason.Stopping, reason.Internal, reason.RateLimited:
 		return exitNoNode, false

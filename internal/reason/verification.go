@@ -94,7 +94,7 @@ var verification = []Reason{
 	{BadOCSPAnswer, "bad-ocsp-answer", "The OCSP answer is not strict DER, is about another certificate, or repeats another nonce."},
 	{OCSPNotAnswered, "ocsp-not-answered", "The responder gave no answer about the certificate, but an OCSP error; ask another one, or later."},
 	{NotAResponder, "not-a-responder", "The OCSP answer is not signed by the responder key of a member of the set in force."},
-	{NoEvidence, "no-evidence", "Nothing shows that the certificate is published and stands: no proofs were stapled, and nobody was asked."},
+	{NoEvidence, "no-evidence", "Nothing shows whether the certificate is published and stands: there is no proof, and not the word of enough members."},
 	{PeerCertificate, "peer-certificate", "A peer shows exactly one certificate, which is self-issued."},
 	{PeerName, "peer-name", "The peer's certificate does not have the name that was connected to."},
 	{PeerUsage, "peer-usage", "The peer's certificate is not for this side of a TLS connection."},
