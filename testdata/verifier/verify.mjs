@@ -98,7 +98,7 @@ const published = table({ 1: uint() }, { 2: bstr(1, 16384), 3: hash });
 const PUBLISH = row(uint(1, 1), (v) => published(v) && v.has(2) !== v.has(3));
 const changed = table({ 1: uint(1, 3), 2: uint(1, 6), 3: hash, 5: uint() }, { 4: uint(), 6: uint(), 7: uint(), 8: bstr(1, 2048) });
 const CHANGE = row(uint(2, 2), (v) => changed(v) && v.has(4) === (v.get(2) === 1n));
-const VOTE = row(uint(69, 69), table({ 1: uint(), 2: uint(1, 3), 3: hash }));
+const VOTE = row(uint(69, 69), table({ 1: uint(), 2: uint(1, 3), 3: hash }, { 4: many(row(hash, bstr()), 1, 16) }));
 const cutOff = table({ 1: uint(5, 7), 2: bstr(), 3: uint(), 4: uint() });
 const CUT = row(uint(73, 73), (v) => cutOff(v) && v.get(2).length === (v.get(1) === 7n ? 16 : 32));
 const RECEIPT = table({ 1: uint(1, 1), 2: bstr(), 3: bstr() }, { 4: many(bstr(), 1) });
