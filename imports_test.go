@@ -38,6 +38,7 @@ var mayImport = map[string]struct {
 	"ledger/ledgertest": {[]string{"ca", "ca/profile", "ledger", "ledger/commit", "ledger/cosign", "ledger/fsck", "ledger/layout", "ledger/node", "ledger/order", "ledger/peer", "ledger/state", "ledger/tlog", "verify"}, "tests only"},
 	"policies":          {[]string{"ledger"}, "runs members' rules: it sees what a candidate says, never the state; and the state sees it only as a ledger.RuleEngine"},
 	"verify":            {[]string{"ca/profile", "ledger", "ledger/tlog"}, "relying parties link this and no node"},
+	"verify/online":     {[]string{"ledger", "ledger/client", "ledger/tlog", "ocsp", "verify"}, "the part of a relying party that has a network: asks members, and believes what verify proves"},
 	"ocsp":              {[]string{"ca", "ca/profile", "ledger"}, "a front: the waist and nothing behind it"},
 	"cmd/quorate":       {[]string{"*"}, "joins everything"},
 	"testdata/verifier": {[]string{"ca", "ca/profile", "ledger", "ledger/tlog", "verify", "ledger/ledgertest", "ledger/state"}, "compares the independent verifier with ours"},
@@ -107,7 +108,8 @@ func TestForeignImports(t *testing.T) {
 		{[]string{"ca", "ca/profile", "ledger/state", "ledger/commit", "policies"}, "math/rand/v2", false, "the same input, the same output"},
 		{[]string{"ledger/state", "ledger/commit", "ca/profile", "policies"}, "os", false, "pure"},
 		{[]string{"ledger/state", "ledger/commit", "ca/profile", "verify"}, "net/http", false, "offline"},
-		{[]string{"verify"}, "github.com/cockroachdb/pebble/v2", true, "relying parties do not link a database"},
+		{[]string{"verify", "verify/online"}, "github.com/cockroachdb/pebble/v2", true, "relying parties do not link a database"},
+		{[]string{"verify", "verify/online"}, module + "ledger/node", true, "relying parties link no node"},
 		{[]string{"ledger/state", "ledger/commit", "verify"}, "go.starlark.net/starlark", true, "judge is given rules to ask, and relying parties need none"},
 		{[]string{"policies"}, "net/http", true, "rules reach nothing"},
 		{[]string{"ledger/fsck"}, module + "ledger/node", true, "fsck distrusts the code that wrote the files"},
@@ -146,7 +148,7 @@ func TestOneImporter(t *testing.T) {
 
 // TestNoClock bans time.Now where time is an argument.
 func TestNoClock(t *testing.T) {
-	for _, dir := range []string{"ca", "ca/profile", "ledger", "ledger/state", "ledger/commit", "ledger/cosign", "ledger/tlog", "verify", "policies"} {
+	for _, dir := range []string{"ca", "ca/profile", "ledger", "ledger/state", "ledger/commit", "ledger/cosign", "ledger/tlog", "verify", "verify/online", "policies"} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		if err != nil {
 			t.Fatal(err)

@@ -89,7 +89,7 @@ type StatusChange struct {
 //   - 2: also namespaces of PLMNs and hardware types, and the profiles server, gateway, iot and nf (docs/profiles.md says since when each is there).
 //   - 3: also proposals and votes of the members; line keys by the organisations' admins; changes of the member set; members' own admission rules
 //     (docs/rules.md); changes of organisations and namespaces, delegation, cut-offs (change.go); further channels (docs/channels.md); the life of
-//     a device: rekey, transfer, claim, retire, return, and status changes of scope custody.
+//     a device: rekey, transfer, claim, retire, return, status changes of scope custody; CA certificates of organisations, by their admins.
 const NewestRules uint64 = 3
 
 // Consortium opens genesis.
@@ -255,6 +255,8 @@ func ParseBody(raw []byte) (Op, any, error) {
 		args = new(MemberSetChange)
 	case OpChannel:
 		args = new(Channel)
+	case OpCA:
+		args = new(CA)
 	default:
 		return w.Op, nil, reason.New(reason.UnknownOperation, "%d", w.Op)
 	}
@@ -311,6 +313,8 @@ func checkBody(args any) error {
 		return checkCutOff(a)
 	case *Propose:
 		return checkPropose(a)
+	case *CA:
+		return a.check()
 	case *Vote:
 		if a.Choice < Approve || a.Choice > Abstain {
 			return fmt.Errorf("%v", a.Choice)

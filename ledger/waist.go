@@ -54,6 +54,7 @@ const (
 	RecordRun         RecordKind = 's' // RunKey -> VouchedRun
 	RecordMemberSet   RecordKind = 'g' // u64 number of the document -> MemberSetRecord
 	RecordFurther     RecordKind = 'w' // id of a further channel -> FurtherChannel
+	RecordCA          RecordKind = 'y' // SHA-256(CA certificate) -> CARecord
 	RecordHeight      RecordKind = 'h' // u64 height -> BlockRecord
 	RecordChannel     RecordKind = 'm' // one record: ChannelRecord
 )
@@ -62,7 +63,7 @@ const (
 func (k RecordKind) Known() bool {
 	switch k {
 	case RecordKey, RecordPublication, RecordDevice, RecordInstance, RecordCertID, RecordTx, RecordOrg, RecordNamespace, RecordRegistry, RecordUsage, RecordChunk, RecordChange, RecordLife,
-		RecordRefusal, RecordProposal, RecordRule, RecordRun, RecordMemberSet, RecordFurther, RecordHeight, RecordChannel:
+		RecordRefusal, RecordProposal, RecordRule, RecordRun, RecordMemberSet, RecordFurther, RecordCA, RecordHeight, RecordChannel:
 		return true
 	}
 	return false

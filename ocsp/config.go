@@ -32,8 +32,8 @@ type Config struct {
 	// with answers about self-issued certificates, and about issuers that nobody registered.
 	Certificate []byte
 
-	// Issuers are the registered CAs, with what each gave this node. Their certificates' answers carry it instead,
-	// so that stock clients accept them with no configuration. Default: none.
+	// Issuers are CAs with what each gave this node. Their certificates' answers carry it instead, so that stock clients accept them with
+	// no configuration. They need not be on the ledger (Source.Issuers); those that are and are not here gave nothing. Default: none.
 	Issuers []Issuer
 
 	// ExtendedRevoke answers revoked (certificateHold since 1970, with the extension of RFC 6960 section 4.4.8) about a
@@ -122,7 +122,7 @@ func New(cfg Config) (*Responder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making an OCSP responder: %w", err)
 	}
-	registered, err := newAuthorities(cfg.Issuers, s)
+	configured, err := newAuthorities(cfg.Issuers, s)
 	if err != nil {
 		return nil, fmt.Errorf("making an OCSP responder: %w", err)
 	}
@@ -135,7 +135,7 @@ func New(cfg Config) (*Responder, error) {
 		cfg:         cfg,
 		signer:      s,
 		own:         own,
-		authorities: registered,
+		configured:  configured,
 		certificate: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cfg.Certificate}),
 		answers:     newAnswers(cfg.Answers, s.algorithm.size),
 		unknowns:    newBucket(cfg.UnknownRate),

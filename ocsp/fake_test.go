@@ -32,7 +32,11 @@ type fakeLedger struct {
 	standings map[string]Standing
 	failFresh error
 	failRead  error
-	calls     []string
+
+	issuers     []RegisteredCA
+	issuersRead int
+	failIssuers error
+	calls       []string
 }
 
 func newLedger(t *testing.T, fresh time.Time) *fakeLedger {
@@ -56,6 +60,13 @@ func (l *fakeLedger) Status(_ context.Context, id CertID) (Standing, error) {
 	}
 	l.calls = append(l.calls, "status")
 	return l.standings[indexKey(id)], l.failRead
+}
+
+func (l *fakeLedger) Issuers(context.Context) ([]RegisteredCA, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.issuersRead++
+	return l.issuers, l.failIssuers
 }
 
 func (l *fakeLedger) Proofs(_ context.Context, leaf uint64) (Proofs, error) {

@@ -1,14 +1,18 @@
 package ocsp
 
 import (
+	"bytes"
+	"context"
 	"crypto"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 )
 
-// Issuer is a registered CA. About a certificate of a CA only that CA, or whom it delegated to, answers with
+// Issuer is a CA that gave this node a responder certificate, or one that is not on the ledger and yet known here. About a certificate of a CA only that CA, or whom it delegated to, answers with
 // authority (RFC 6960 section 4.2.2.2), so it must give this node a responder certificate of its own making.
 type Issuer struct {
 	// Certificate is the DER of the CA's certificate. CertIDs name the CA by its subject and its key.
@@ -54,15 +58,59 @@ func newAuthorities(list []Issuer, s *signer) (authorities, error) {
 		if err != nil {
 			return nil, fmt.Errorf("issuer %d: %w", i, err)
 		}
-		for h := range hashNumbers {
-			key := string(appendIssuer(nil, h, digest(h, ca.RawSubject), digest(h, bits)))
-			if all[key] != nil {
-				return nil, fmt.Errorf("issuer %d: %s is there twice", i, ca.Subject)
-			}
-			all[key] = &a
+		if !all.add(ca.RawSubject, bits, &a) {
+			return nil, fmt.Errorf("issuer %d: %s is there twice", i, ca.Subject)
 		}
 	}
 	return all, nil
+}
+
+// add adds a CA by every hash of a CertID; false when it is there already.
+func (all authorities) add(name, keyBits []byte, a *authority) bool {
+	for h := range hashNumbers {
+		key := string(appendIssuer(nil, h, digest(h, name), digest(h, keyBits)))
+		if all[key] != nil {
+			return false
+		}
+		all[key] = a
+	}
+	return true
+}
+
+// registered are the authorities as of a version of the state: those of the configuration, and the CAs on the ledger that gave this node
+// nothing.
+type registered struct {
+	version uint64
+	on      []RegisteredCA
+	all     authorities
+}
+
+// authoritiesAt are the authorities in force. The ledger is read when its state is another one than before.
+func (r *Responder) authoritiesAt(ctx context.Context, version uint64) (authorities, error) {
+	if now := r.registered.Load(); now != nil && now.version == version {
+		return now.all, nil
+	}
+	r.registering.Lock()
+	defer r.registering.Unlock()
+	old := r.registered.Load()
+	if old != nil && old.version == version {
+		return old.all, nil
+	}
+	on, err := r.cfg.Source.Issuers(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading the registered CAs: %w", err)
+	}
+	next := &registered{version: version, on: on}
+	if old != nil && slices.EqualFunc(on, old.on, func(a, b RegisteredCA) bool { return bytes.Equal(a.Name, b.Name) && bytes.Equal(a.KeyBits, b.KeyBits) }) {
+		next.all = old.all
+	} else {
+		next.all = maps.Clone(r.configured)
+		for _, ca := range on {
+			next.all.add(ca.Name, ca.KeyBits, &authority{}) // unless it gave a certificate, or is there by another of its own
+		}
+	}
+	r.registered.Store(next)
+	return next.all, nil
 }
 
 // appendIssuer appends what finds an issuer.

@@ -159,4 +159,69 @@ func TestIssuersRefused(t *testing.T) {
 	}
 }
 
-func authorityOf(r *Responder, id CertID) *authority { return r.authorities.of(&id) }
+func authorityOf(r *Responder, id CertID) *authority { return r.configured.of(&id) }
+
+// register puts CAs on the ledger.
+func (l *fakeLedger) register(t *testing.T, cas ...*testCA) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, ca := range cas {
+		cert := parseX509(t, ca.der)
+		bits, err := keyBits(cert.RawSubjectPublicKeyInfo)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.issuers = append(l.issuers, RegisteredCA{Name: cert.RawSubject, KeyBits: bits})
+	}
+	l.version++
+}
+
+// TestRegisteredOnTheLedger: from the block on that registers a CA, the answer about its certificates is unauthorized at a node that it gave nothing, and
+// good as ever at one that it gave a certificate. The ledger is asked once for each state, and what cannot be read is not "nobody registered it".
+func TestRegisteredOnTheLedger(t *testing.T) {
+	source, key := newLedger(t, time.Now()), newP256(t)
+	gave, silent, stranger := newCA(t, "gave"), newCA(t, "silent"), newCA(t, "stranger")
+	r := responder(t, source, func(c *Config) {
+		c.Key, c.Certificate, c.ExtendedRevoke = key, responderCertificate(t, key), true
+		c.Issuers = []Issuer{{Certificate: gave.der, Responder: gave.delegate(t, &key.PublicKey, nil)}}
+	})
+	ask := func(ca *testCA) (responseStatus, int) {
+		t.Helper()
+		body, status := reply(t, r, newRequest(t, nil, ca.id(t, crypto.SHA256, ca.issue(t, "never published", 101, &newP256(t).PublicKey, nil))))
+		if status != successful {
+			return status, 0
+		}
+		got, err := second.ParseResponse(body, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return status, got.Status
+	}
+	demand := func(ca *testCA, status responseStatus, what int) {
+		t.Helper()
+		if s, w := ask(ca); s != status || w != what {
+			t.Errorf("%v %d, want %v %d", s, w, status, what)
+		}
+	}
+	for range 3 {
+		demand(silent, successful, second.Unknown)
+		demand(gave, successful, second.Revoked) // of a registered CA, by configuration: extended revoke
+	}
+	if source.issuersRead != 1 {
+		t.Errorf("the registered CAs were read %d times", source.issuersRead)
+	}
+	source.register(t, silent, gave)
+	for range 3 {
+		demand(silent, unauthorized, 0)
+		demand(gave, successful, second.Revoked)
+		demand(stranger, successful, second.Unknown)
+	}
+	if source.issuersRead != 2 {
+		t.Errorf("the registered CAs were read %d times", source.issuersRead)
+	}
+	source.version++
+	source.failIssuers = errBroken
+	demand(stranger, internalError, 0)
+	source.failIssuers = nil
+	demand(stranger, successful, second.Unknown)
+}

@@ -72,6 +72,21 @@ func (s *LedgerSource) Proofs(ctx context.Context, leaf uint64) (Proofs, error) 
 	return Proofs{Receipt: receipt, Status: status.Proof, State: state}, nil
 }
 
+// Issuers implements Source.
+func (s *LedgerSource) Issuers(ctx context.Context) (out []RegisteredCA, err error) {
+	for rec, err := range s.reader.Records(ctx, ledger.RecordCA, nil, nil) {
+		if err != nil {
+			return nil, fmt.Errorf("reading the registered CAs: %w", err)
+		}
+		var ca ledger.CARecord
+		if err := ledger.Decode(rec.Value, &ca); err != nil {
+			return nil, fmt.Errorf("reading a registered CA: %w", err)
+		}
+		out = append(out, RegisteredCA{Name: ca.Name, KeyBits: ca.KeyBits})
+	}
+	return out, nil
+}
+
 // Founded is the time of a log's first block: since when it keeps statuses. See Config.ArchiveCutoff.
 func Founded(ctx context.Context, r ledger.Reader) (time.Time, error) {
 	var first ledger.BlockRecord

@@ -32,7 +32,9 @@ type Responder struct {
 	cfg         Config // with its defaults
 	signer      *signer
 	own         *x509.Certificate // for what no registered CA issued
-	authorities authorities
+	configured  authorities
+	registering sync.Mutex // held by the one request that reads the registered CAs
+	registered  atomic.Pointer[registered]
 	certificate []byte // own, in PEM
 	answers     *answers
 	unknowns    *bucket
@@ -69,6 +71,7 @@ type moment struct {
 	fresh   time.Time // thisUpdate of what is signed now, whole seconds
 	now     time.Time // producedAt; never before fresh
 	version uint64    // of the state
+	issuers authorities
 }
 
 // judge reads the request in x.in and makes its answer: signed now, unless what was signed before still stands.
@@ -89,7 +92,7 @@ func (r *Responder) judge(ctx context.Context, x *exchange) error {
 	data.responses = make([]singleResponse, 0, len(request.Certs))
 	for i := range request.Certs {
 		id := &request.Certs[i]
-		cert, err := r.right(id, m.now)
+		cert, err := r.right(id, m)
 		if err != nil {
 			return err
 		}
@@ -119,7 +122,7 @@ func (r *Responder) judge(ctx context.Context, x *exchange) error {
 // and a third of the staleness; no status is read again before the ledger's state changes.
 func (r *Responder) answerOne(ctx context.Context, x *exchange, m moment) error {
 	id := &x.request.Certs[0]
-	cert, err := r.right(id, m.now)
+	cert, err := r.right(id, m)
 	if err != nil {
 		return err
 	}
@@ -177,9 +180,9 @@ func (r *Responder) one(x *exchange, cert *x509.Certificate, producedAt, now tim
 }
 
 // right returns the certificate that shows by what right the answer about id is given.
-func (r *Responder) right(id *CertID, now time.Time) (*x509.Certificate, error) {
-	if a := r.authorities.of(id); a != nil {
-		return a.at(now)
+func (r *Responder) right(id *CertID, m moment) (*x509.Certificate, error) {
+	if a := m.issuers.of(id); a != nil {
+		return a.at(m.now)
 	}
 	return r.own, nil
 }
@@ -197,6 +200,9 @@ func (r *Responder) moment(ctx context.Context) (moment, error) {
 		} else {
 			r.cfg.Log.InfoContext(ctx, "OCSP answers again: the state is fresh")
 		}
+	}
+	if err == nil {
+		m.issuers, err = r.authoritiesAt(ctx, m.version)
 	}
 	return m, err
 }
@@ -276,7 +282,7 @@ func (r *Responder) singleOf(id *CertID, standing Standing, m moment) (singleRes
 		return singleResponse{}, errFlood
 	}
 	s := singleResponse{certID: id.Raw, thisUpdate: m.fresh, nextUpdate: m.fresh.Add(r.cfg.Staleness)}
-	if r.cfg.ExtendedRevoke && r.authorities.of(id) != nil {
+	if r.cfg.ExtendedRevoke && m.issuers.of(id) != nil {
 		s.status = statusNonIssued
 	}
 	if soon := m.now.Add(unknownValidity); soon.Before(s.nextUpdate) {

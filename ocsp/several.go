@@ -82,6 +82,18 @@ func (ss several) DatedStatus(ctx context.Context, id CertID) (Standing, time.Ti
 	return worst, oldest, nil
 }
 
+// Issuers implements Source: the CAs of all of them.
+func (ss several) Issuers(ctx context.Context) (out []RegisteredCA, err error) {
+	for _, s := range ss {
+		on, err := s.Issuers(ctx)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, on...)
+	}
+	return out, nil
+}
+
 // Proofs implements Source.
 func (ss several) Proofs(ctx context.Context, leaf uint64) (Proofs, error) {
 	i := leaf >> placeBits

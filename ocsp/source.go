@@ -28,8 +28,17 @@ type Source interface {
 	// never the other way round.
 	Status(ctx context.Context, id CertID) (Standing, error)
 
+	// Issuers returns the CAs that are registered now, in any order. It is asked once for each Version, after Freshness.
+	Issuers(ctx context.Context) ([]RegisteredCA, error)
+
 	// Proofs returns the proofs of the publication in a leaf that Status named, under the newest checkpoint.
 	Proofs(ctx context.Context, leaf uint64) (Proofs, error)
+}
+
+// RegisteredCA is a CA that its organisation registered on the ledger, as CertIDs name it.
+type RegisteredCA struct {
+	Name    []byte // DER of its subject
+	KeyBits []byte // content of the BIT STRING of its key
 }
 
 // Freshness is how fresh the state is, and which it is.

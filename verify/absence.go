@@ -10,12 +10,21 @@ import (
 
 // Members checks a member-set document: it must be the one in force at the epoch.
 func (e *Epoch) Members(document []byte) (*ledger.MemberSet, error) {
+	return members(e.MemberSet, document)
+}
+
+// Members checks a member-set document: it must be the one in force when the standing was proved.
+func (s *Standing) Members(document []byte) (*ledger.MemberSet, error) {
+	return members(s.MemberSet, document)
+}
+
+func members(inForce ledger.Hash, document []byte) (*ledger.MemberSet, error) {
 	set, err := ledger.ParseMemberSet(document)
 	if err != nil {
 		return nil, reason.New(reason.BadMemberSet, "%v", err)
 	}
-	if ledger.Sum(document) != e.MemberSet {
-		return nil, reason.New(reason.BadMemberSet, "the epoch at leaf %d has another one in force", e.Leaf)
+	if ledger.Sum(document) != inForce {
+		return nil, reason.New(reason.BadMemberSet, "another one was in force then")
 	}
 	return set, nil
 }

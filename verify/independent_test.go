@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -79,16 +80,67 @@ func source(t *testing.T) string {
 	return string(raw)
 }
 
-// TestIndependent asks the verifier that was written from docs/formats.md alone.
+// inJavaScript is the other independent verifier.
+const inJavaScript = "../testdata/verifier/verify.mjs"
+
+// jsDriver asks it every vector.
+const jsDriver = `
+import fs from "node:fs";
+const { verdict } = await import(process.argv[2]);
+const wrong = [];
+for (const v of JSON.parse(fs.readFileSync(process.argv[3]))) {
+  const [policy, receipt, status, cert] = [v.Policy, v.Receipt, v.Status, v.Cert].map((x) => x === null ? null : Buffer.from(x, "base64"));
+  let got;
+  try { got = verdict(policy ?? Buffer.alloc(0), receipt ?? Buffer.alloc(0), status, cert ?? Buffer.alloc(0), v.Now, v.MaxAge, v.PublishedOnly); }
+  catch (e) { got = "exception: " + e.stack; }
+  if (got !== v.Want) wrong.push([v.Name, got]);
+}
+console.log(JSON.stringify(wrong));
+`
+
+// javaScript asks the verifier in JavaScript; it skips the test where there is no Node, but not in CI.
+func javaScript(t *testing.T, vectors []vector) (wrong [][2]string) {
+	t.Helper()
+	node, err := exec.LookPath("node")
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("node is needed: %v", err)
+		}
+		t.Skip("no node")
+	}
+	in, err := json.Marshal(vectors)
+	must(t, err)
+	module, err := filepath.Abs(inJavaScript)
+	must(t, err)
+	dir := t.TempDir()
+	driver, questions := filepath.Join(dir, "driver.mjs"), filepath.Join(dir, "vectors.json")
+	must(t, os.WriteFile(driver, []byte(jsDriver), 0o600))
+	must(t, os.WriteFile(questions, in, 0o600))
+	cmd := exec.Command(node, driver, "file://"+filepath.ToSlash(module), questions)
+	cmd.Stderr = os.Stderr
+	raw, err := cmd.Output()
+	must(t, err)
+	must(t, json.Unmarshal(raw, &wrong))
+	return wrong
+}
+
+// TestIndependent asks the verifiers that were written from docs/formats.md alone.
 func TestIndependent(t *testing.T) {
-	text := source(t)
-	if n := strings.Count(text, "\n"); n > 245 {
-		t.Errorf("%s has %d lines, 245 were promised", independent, n)
-	}
 	all := vectors(t)
-	for _, w := range python(t, all, false, text)[0] {
-		t.Errorf("%s: the independent verifier says %s, want %s", w[0], w[1], named(t, w[0]).Want)
-	}
+	t.Run("Python", func(t *testing.T) {
+		text := source(t)
+		if n := strings.Count(text, "\n"); n > 245 {
+			t.Errorf("%s has %d lines, 245 were promised", independent, n)
+		}
+		for _, w := range python(t, all, false, text)[0] {
+			t.Errorf("%s: %s, want %s", w[0], w[1], named(t, w[0]).Want)
+		}
+	})
+	t.Run("JavaScript", func(t *testing.T) {
+		for _, w := range javaScript(t, all) {
+			t.Errorf("%s: %s, want %s", w[0], w[1], named(t, w[0]).Want)
+		}
+	})
 }
 
 // mutant is a version of the independent verifier with one check less.
@@ -267,7 +319,7 @@ func TestEveryCheckCounts(t *testing.T) {
 	t.Logf("%d checks or parts of one deleted, %d rules loosened", deleted, len(all)-deleted)
 }
 
-// TestAgree spoils vectors at random: whatever comes out, both verifiers say the same.
+// TestAgree spoils vectors at random: whatever comes out, all verifiers say the same.
 func TestAgree(t *testing.T) {
 	rounds := 3000
 	if testing.Short() {
@@ -303,8 +355,14 @@ func TestAgree(t *testing.T) {
 		v.Want = v.ask()
 		spoiled = append(spoiled, v)
 	}
-	for _, w := range python(t, spoiled, false, source(t))[0] {
-		i := slices.IndexFunc(spoiled, func(v vector) bool { return v.Name == w[0] })
-		t.Errorf("%s: ours says %s, the independent verifier %s", w[0], spoiled[i].Want, w[1])
+	agree := func(language string, ask func(*testing.T) [][2]string) {
+		t.Run(language, func(t *testing.T) {
+			for _, w := range ask(t) {
+				i := slices.IndexFunc(spoiled, func(v vector) bool { return v.Name == w[0] })
+				t.Errorf("%s: ours says %s, the independent verifier %s", w[0], spoiled[i].Want, w[1])
+			}
+		})
 	}
+	agree("Python", func(t *testing.T) [][2]string { return python(t, spoiled, false, source(t))[0] })
+	agree("JavaScript", func(t *testing.T) [][2]string { return javaScript(t, spoiled) })
 }

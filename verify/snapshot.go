@@ -117,5 +117,5 @@ func (s *Snapshot) Standing(file io.ReaderAt, leaf uint64) (*Standing, error) {
 	if status == ledger.NoStatus {
 		return nil, reason.New(reason.NoStatus, "leaf %d", leaf)
 	}
-	return &Standing{Leaf: leaf, Status: status, Size: s.Size, AsOf: s.AsOf}, nil
+	return &Standing{Leaf: leaf, Status: status, Size: s.Size, AsOf: s.AsOf, MemberSet: s.MemberSet}, nil
 }

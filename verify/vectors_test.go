@@ -1439,7 +1439,9 @@ func TestVectors(t *testing.T) {
 	t.Logf("%d vectors: %v", len(names), seen)
 	elsewhere := map[reason.Code]string{
 		reason.UnknownCertificate: "told by a node", reason.AnswerNotTrusted: "of ledger/client", reason.BadMemberSet: "TestAbsence", reason.BadAbsence: "TestAbsence",
-		reason.ReceiptMismatch: "TestMixedUp", reason.PolicyExpired: "TestTrustRefuses", reason.PolicyUnnamed: "TestTrustRefuses"}
+		reason.ReceiptMismatch: "TestMixedUp", reason.PolicyExpired: "TestTrustRefuses", reason.PolicyUnnamed: "TestTrustRefuses",
+		reason.BadOCSPAnswer: "TestOCSPReads", reason.OCSPNotAnswered: "TestPeers", reason.NotAResponder: "TestOCSPSigner",
+		reason.NoEvidence: "TestPeers", reason.PeerCertificate: "TestPeers", reason.PeerName: "TestPeersNames", reason.PeerUsage: "TestPeersNames"}
 	for _, r := range reason.All() {
 		if r.Code >= 400 && r.Code < 500 && seen[r.Slug] == 0 && elsewhere[r.Code] == "" {
 			t.Errorf("no vector for %s", r.Slug)

@@ -41,6 +41,8 @@ type Standing struct {
 	By     ledger.Authority
 
 	cuts []ledger.CutEffect // all that the cause brought
+
+	MemberSet ledger.Hash // of the document in force at the epoch
 }
 
 // Entry verifies a receipt of any entry and returns the entry's bytes. der is the certificate for publications,
@@ -131,7 +133,7 @@ func Status(p tlog.NoteVerifier, status []byte, leaf uint64) (*Standing, error) 
 	if leaf >= proof.Index {
 		return nil, reason.New(reason.LeafNotCovered, "leaf %d, epoch at leaf %d", leaf, proof.Index)
 	}
-	s := &Standing{Leaf: leaf, Size: v.Size, AsOf: unix(v.Time)}
+	s := &Standing{Leaf: leaf, Size: v.Size, AsOf: unix(v.Time), MemberSet: epoch.MemberSet}
 	if s.Status, err = chunkStatus(x, epoch.StatusRoot, proof.Index, leaf); err != nil {
 		return nil, err
 	}

@@ -29,6 +29,15 @@ const lastSANKind SANKind = 8
 // extensions reads Extensions (RFC 5280 section 4.1). Those that some profile has are read to the bottom; of
 // others only the identifier is kept, for the profile to refuse. Their order is free.
 func (c *Certificate) extensions(list *der) {
+	c.each(list, c.extension)
+	// RFC 5280 section 4.2.1.1: in a self-signed certificate the two identify one key.
+	if list.err == nil && c.subjectKeyID != nil && c.authorityKeyID != nil && !bytes.Equal(c.subjectKeyID, c.authorityKeyID) {
+		list.fail(reason.ExtensionForm, "authority and subject key identifier differ")
+	}
+}
+
+// each reads a list of extensions, whose values read has to use up.
+func (c *Certificate) each(list *der, read func(oid OID, critical bool, value *der)) {
 	if list.err == nil && len(list.rest) == 0 {
 		list.fail(reason.ExtensionForm, "an empty list of extensions")
 	}
@@ -48,12 +57,8 @@ func (c *Certificate) extensions(list *der) {
 		}
 		seen[oid] = true
 		c.Extensions = append(c.Extensions, oid)
-		c.extension(oid, critical, value)
+		read(oid, critical, value)
 		value.close(list)
-	}
-	// RFC 5280 section 4.2.1.1: in a self-signed certificate the two identify one key.
-	if list.err == nil && c.subjectKeyID != nil && c.authorityKeyID != nil && !bytes.Equal(c.subjectKeyID, c.authorityKeyID) {
-		list.fail(reason.ExtensionForm, "authority and subject key identifier differ")
 	}
 }
 

@@ -22,6 +22,7 @@ const (
 	extKeyUsage         OID = "\x55\x1d\x0f"
 	extSAN              OID = "\x55\x1d\x11"
 	extBasicConstraints OID = "\x55\x1d\x13"
+	extNameConstraints  OID = "\x55\x1d\x1e"
 	extAKI              OID = "\x55\x1d\x23"
 	extEKU              OID = "\x55\x1d\x25"
 	extNFTypes          OID = "\x2b\x06\x01\x05\x05\x07\x01\x22" // 1.3.6.1.5.5.7.1.34

@@ -17,7 +17,7 @@ type Certificate struct {
 	SPKI    []byte // DER of SubjectPublicKeyInfo
 	KeyBits []byte // content of the SPKI's BIT STRING: what OCSP's issuerKeyHash hashes (RFC 6960 section 4.1.1)
 	Issuer  []byte // DER of the Name
-	Subject []byte // the same bytes as Issuer
+	Subject []byte // the same bytes as Issuer, but of a CA
 	Serial  []byte // INTEGER content octets: 1 to 20, minimal, positive
 
 	DeviceSerial string   // subject serialNumber (2.5.4.5); "" when there is none
@@ -39,6 +39,9 @@ type Certificate struct {
 	nfTypes          []byte // value of the extension, unread; nil when absent
 	nfTypesCritical  bool
 	basicConstraints []byte      // whole DER; nil when absent
+	authority        bool        // read as a CA's
+	pathLen          int         // of a CA; -1 for none
+	constrained      bool        // a CA with name constraints
 	otherNames       []otherName // SAN entries that are not dNSNames
 	subjectKeyID     []byte
 	authorityKeyID   []byte
@@ -73,25 +76,34 @@ func Parse(raw []byte) (*Certificate, error) {
 		return nil, reason.New(reason.DERTooLarge, "%d bytes", len(raw))
 	}
 	c := &Certificate{Raw: raw}
-	d := &der{rest: raw}
-	outer := d.inside(tagSequence)
-	at := outer.at
-	_, c.TBS = outer.takeWhole(tagSequence)
-	algorithm := outer.algorithm()
-	signature := outer.take(tagBitString)
-	outer.close(d)
-	d.end()
-	if d.err != nil {
-		return nil, d.err
+	at, algorithm, err := c.outer()
+	if err != nil {
+		return nil, err
 	}
-	if len(signature) < 2 || signature[0] != 0 {
-		return nil, reason.New(reason.SignatureForm, "")
-	}
-	c.Signature = signature[1:]
 	if err := c.signed(at, algorithm); err != nil {
 		return nil, err
 	}
 	return c, nil
+}
+
+// outer reads Certificate (RFC 5280 section 4.1) down to its three parts: at is the offset of the first.
+func (c *Certificate) outer() (at int, algorithm []byte, err error) {
+	d := &der{rest: c.Raw}
+	outer := d.inside(tagSequence)
+	at = outer.at
+	_, c.TBS = outer.takeWhole(tagSequence)
+	algorithm = outer.algorithm()
+	signature := outer.take(tagBitString)
+	outer.close(d)
+	d.end()
+	if d.err != nil {
+		return 0, nil, d.err
+	}
+	if len(signature) < 2 || signature[0] != 0 {
+		return 0, nil, reason.New(reason.SignatureForm, "")
+	}
+	c.Signature = signature[1:]
+	return at, algorithm, nil
 }
 
 // signed reads TBSCertificate (RFC 5280 section 4.1), which begins at an offset.
@@ -107,7 +119,7 @@ func (c *Certificate) signed(at int, outerAlgorithm []byte) error {
 	c.Subject, subject = t.name()
 	c.DeviceSerial, c.attributes = string(subject.serial), subject
 	// Before the extensions: a certificate that a CA issued is told so, not that its key identifiers differ.
-	if t.err == nil && !bytes.Equal(c.Issuer, c.Subject) {
+	if t.err == nil && !c.authority && !bytes.Equal(c.Issuer, c.Subject) {
 		t.fail(reason.IssuerNotSubject, "")
 	}
 	keyAt := t.at
@@ -116,7 +128,11 @@ func (c *Certificate) signed(at int, outerAlgorithm []byte) error {
 	if len(t.rest) > 0 && t.rest[0] == tagConstructed|3 {
 		x := t.inside(tagConstructed | 3)
 		list := x.inside(tagSequence)
-		c.extensions(list)
+		if c.authority {
+			c.authorityExtensions(list)
+		} else {
+			c.extensions(list)
+		}
 		list.close(x)
 		x.close(t)
 	}
@@ -133,7 +149,8 @@ func (c *Certificate) signed(at int, outerAlgorithm []byte) error {
 		return err
 	}
 	c.Key, c.KeyBits = key, key.Raw
-	if c.SigAlg = signatureAlgorithm(algorithm); !c.SigAlg.fits(key.Kind) {
+	c.SigAlg = ParseSigAlg(algorithm)
+	if another := c.authority && !bytes.Equal(c.Issuer, c.Subject); !another && !c.SigAlg.fits(key.Kind) {
 		return reason.New(reason.AlgorithmNotForKey, "%s with a key of kind %s", c.SigAlg, key.Kind)
 	}
 	return nil
@@ -173,7 +190,7 @@ func (d *der) serial() []byte {
 // algorithm reads a signature's AlgorithmIdentifier, whole.
 func (d *der) algorithm() []byte {
 	content, whole := d.takeWhole(tagSequence)
-	if d.err != nil || signatureAlgorithm(whole) != 0 {
+	if d.err != nil || ParseSigAlg(whole) != 0 {
 		return whole
 	}
 	a := &der{rest: content, at: d.at - len(content)}

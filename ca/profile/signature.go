@@ -54,8 +54,8 @@ const (
 	sigRSA384   = "\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0c\x05\x00"
 )
 
-// signatureAlgorithm reads an AlgorithmIdentifier; 0 when it is not one of those above.
-func signatureAlgorithm(whole []byte) SigAlg {
+// ParseSigAlg reads the DER of an AlgorithmIdentifier; 0 when it is none of those above.
+func ParseSigAlg(whole []byte) SigAlg {
 	switch string(whole) {
 	case sigECDSA256:
 		return ECDSAWithSHA256

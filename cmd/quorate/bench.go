@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -19,13 +21,13 @@ func newBench() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "bench",
 		Short:   "Measure this build on this machine, against what the machine can do",
-		Example: "  quorate bench publish --preload 100000\n  quorate bench ocsp --certs 1000",
+		Example: "  quorate bench publish --preload 100000\n  quorate bench revoke\n  quorate bench ocsp --certs 1000",
 		Args: func(cmd *cobra.Command, args []string) error {
 			return usage{errors.New("a measurement is missing; see quorate bench --help")}
 		},
 		RunE: func(*cobra.Command, []string) error { return nil },
 	}
-	cmd.AddCommand(newBenchPublish(), newBenchOCSP())
+	cmd.AddCommand(newBenchPublish(), newBenchRevoke(), newBenchOCSP())
 	return cmd
 }
 
@@ -156,4 +158,15 @@ func (r *publishFigures) table(out io.Writer) {
 func median[T float64 | time.Duration](v []T) T {
 	slices.Sort(v)
 	return v[len(v)/2]
+}
+
+// residentMiB is the memory that this process has in RAM; 0 where the system does not tell.
+func residentMiB() float64 {
+	data, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(data), "VmRSS:")
+	kb, _ := strconv.ParseFloat(strings.TrimSpace(strings.SplitN(rest, "kB", 2)[0]), 64)
+	return kb / 1024
 }

@@ -14,7 +14,9 @@ import (
 
 	"github.com/quorate-pki/quorate/ca"
 	"github.com/quorate-pki/quorate/ca/profile"
+	"github.com/quorate-pki/quorate/internal/reason"
 	"github.com/quorate-pki/quorate/ledger"
+	"github.com/quorate-pki/quorate/ledger/client"
 )
 
 // bench is a consortium to measure, founded for the purpose and filled with certificates.
@@ -31,6 +33,7 @@ type bench struct {
 	consortium *consortium
 	channel    ledger.Hash
 	running    []*member
+	clients    []*client.Client // of each member
 	signer     ledger.Signer
 }
 
@@ -72,6 +75,13 @@ func (b *bench) establish() error {
 	if b.running, err = b.consortium.start(b.ctx, "127.0.0.1:0"); err != nil {
 		return err
 	}
+	for _, m := range b.running {
+		c, err := client.New(client.Config{Nodes: []string{m.url}, Policy: b.consortium.set.Policy(0)})
+		if err != nil {
+			return errors.Join(err, stopAll(b.running))
+		}
+		b.clients = append(b.clients, c)
+	}
 	return nil
 }
 
@@ -100,15 +110,62 @@ func (b *bench) devices(n int) ([][]byte, error) {
 
 // transaction publishes certificates.
 func (b *bench) transaction(ders [][]byte) ([]byte, error) {
-	tx := ledger.Tx{Channel: b.channel, Expiry: ledger.MillisOf(time.Now().Add(time.Hour))}
-	rand.Read(tx.Nonce[:])
 	var bodies [][]byte
 	for _, der := range ders {
 		bodies = append(bodies, ledger.EncodeBody(ledger.OpPublish, ledger.Publish{Profile: 1, Certificate: der}))
 	}
-	s, err := ledger.SignTx(tx, bodies, ledger.ForLedger, b.signer)
+	return b.signed(bodies, b.signer)
+}
+
+// signed makes a transaction of operations.
+func (b *bench) signed(bodies [][]byte, signers ...ledger.Signer) ([]byte, error) {
+	tx := ledger.Tx{Channel: b.channel, Expiry: ledger.MillisOf(time.Now().Add(time.Hour))}
+	rand.Read(tx.Nonce[:])
+	s, err := ledger.SignTx(tx, bodies, ledger.ForLedger, signers...)
 	if err != nil {
 		return nil, err
 	}
 	return s.Encode(), nil
+}
+
+// submit sends a transaction to a member, again while it is busy, and demands that all of it
+// is accepted.
+func (b *bench) submit(at int, raw []byte) (ledger.Result, error) {
+	for {
+		res, err := b.clients[at%len(b.clients)].Submit(b.ctx, raw)
+		if errors.Is(err, ledger.ErrBusy) {
+			select {
+			case <-time.After(10 * time.Millisecond):
+				continue
+			case <-b.ctx.Done():
+			}
+		}
+		for _, v := range res.Verdicts {
+			if v.Code != reason.Accepted {
+				return res, fmt.Errorf("an operation was refused: %s", v.Code)
+			}
+		}
+		return res, err
+	}
+}
+
+// level waits until every member is final at a height.
+func (b *bench) level(height uint64) error {
+	for _, m := range b.running {
+		for {
+			h, err := m.node.Head(b.ctx)
+			if err != nil {
+				return err
+			}
+			if h.Height >= height {
+				break
+			}
+			select {
+			case <-time.After(time.Millisecond):
+			case <-b.ctx.Done():
+				return b.ctx.Err()
+			}
+		}
+	}
+	return nil
 }

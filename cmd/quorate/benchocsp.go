@@ -89,6 +89,10 @@ type ocspFigures struct {
 	SignaturesPerSecond float64 `json:"signatures_per_second"` // of the same key, and nothing else
 	SigningRatio        float64 `json:"signing_ratio"`
 
+	// The same by the processor time of the whole process, on a machine that does other things meanwhile.
+	SignedCPUMicroseconds    float64 `json:"signed_cpu_us"`
+	SignatureCPUMicroseconds float64 `json:"signature_cpu_us"`
+
 	// Of "openssl ocsp" as a responder under the same load by POST, a connection for each request; absent where it is not
 	// installed.
 	OpenSSLPerSecond float64 `json:"openssl_per_second,omitempty"`
@@ -126,6 +130,7 @@ func (r *ocspFigures) table(out io.Writer) {
 	row("signed on demand, no network", "%.0f/s", r.SignedPerSecond)
 	row("bare signatures", "%.0f/s", r.SignaturesPerSecond)
 	row("ratio", "%.2f", r.SigningRatio)
+	row("processor time of one", "%.1f us, bare %.1f us", r.SignedCPUMicroseconds, r.SignatureCPUMicroseconds)
 	if r.OpenSSLPerSecond > 0 {
 		row("openssl ocsp as the responder", "%.0f/s", r.OpenSSLPerSecond)
 	}
@@ -208,21 +213,23 @@ func (b *ocspBench) signing(r *ocspFigures) error {
 	handler := b.running[0].faces.all[0].server.Handler
 	cores := runtime.NumCPU()
 	var signatures, answers, ratios []float64
+	var costs [2][]float64 // of an answer, of a signature
 	for turn := range b.turns {
 		part := b.requests[turn*len(b.requests)/b.turns : (turn+1)*len(b.requests)/b.turns]
 		if len(part) == 0 {
 			continue
 		}
 		digest := sha256.Sum256(part[0])
-		took, err := onAllCores(cores, len(part), func(int) error {
+		runtime.GC() // of what came before
+		bare, err := onAllCores(cores, len(part), func(int) error {
 			_, err := keys.responder.Sign(rand.Reader, digest[:], crypto.SHA256)
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		signatures = append(signatures, float64(len(part))/took.Seconds())
-		took, err = onAllCores(cores, len(part), func(i int) error {
+		runtime.GC()
+		signed, err := onAllCores(cores, len(part), func(i int) error {
 			req, err := http.NewRequestWithContext(b.ctx, http.MethodPost, ocspPrefix, bytes.NewReader(part[i]))
 			if err != nil {
 				return err
@@ -238,11 +245,13 @@ func (b *ocspBench) signing(r *ocspFigures) error {
 		if err != nil {
 			return err
 		}
-		answers = append(answers, float64(len(part))/took.Seconds())
+		signatures, answers = append(signatures, bare.perSecond()), append(answers, signed.perSecond())
+		costs[0], costs[1] = append(costs[0], signed.cpuMicroseconds()), append(costs[1], bare.cpuMicroseconds())
 		ratios = append(ratios, answers[len(answers)-1]/signatures[len(signatures)-1])
 		b.say("turn %d of %d: %.0f answers/s signed, %.0f signatures/s", turn+1, b.turns, answers[len(answers)-1], signatures[len(signatures)-1])
 	}
 	r.SignedPerSecond, r.SignaturesPerSecond, r.SigningRatio = median(answers), median(signatures), median(ratios)
+	r.SignedCPUMicroseconds, r.SignatureCPUMicroseconds = median(costs[0]), median(costs[1])
 	return nil
 }
 
@@ -262,10 +271,10 @@ func (s *sink) WriteHeader(status int) { s.status = status }
 // Write implements http.ResponseWriter.
 func (s *sink) Write(p []byte) (int, error) { s.n += len(p); return len(p), nil }
 
-// onAllCores does something n times and tells how long that took.
-func onAllCores(cores, n int, do func(i int) error) (time.Duration, error) {
+// onAllCores does something n times and tells what that took.
+func onAllCores(cores, n int, do func(i int) error) (loaded, error) {
 	errs := make([]error, cores)
-	begin := time.Now()
+	begin, cpu := time.Now(), processorTime()
 	var wg sync.WaitGroup
 	for w := range cores {
 		wg.Go(func() {
@@ -275,7 +284,7 @@ func onAllCores(cores, n int, do func(i int) error) (time.Duration, error) {
 		})
 	}
 	wg.Wait()
-	return time.Since(begin), errors.Join(errs...)
+	return loaded{answers: n, wall: time.Since(begin), cpu: processorTime() - cpu}, errors.Join(errs...)
 }
 
 // startPlain starts a server that returns one of the responder's answers, whatever is asked, with the same settings.

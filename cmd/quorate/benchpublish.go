@@ -4,20 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"runtime"
 	"runtime/pprof"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/quorate-pki/quorate/ca/profile"
-	"github.com/quorate-pki/quorate/internal/reason"
-	"github.com/quorate-pki/quorate/ledger"
-	"github.com/quorate-pki/quorate/ledger/client"
 	"github.com/quorate-pki/quorate/ledger/order"
 	"github.com/quorate-pki/quorate/verify"
 )
@@ -32,7 +26,6 @@ const (
 type publishBench struct {
 	bench
 	turns, samples int
-	clients        []*client.Client // of each member
 	profileFile    string
 
 	profile *bytes.Buffer
@@ -45,13 +38,6 @@ func (b *publishBench) run() (r *publishFigures, err error) {
 	if err := b.establish(); err != nil {
 		return nil, err
 	}
-	for _, m := range b.running {
-		c, err := client.New(client.Config{Nodes: []string{m.url}, Policy: b.consortium.set.Policy(0)})
-		if err != nil {
-			return nil, errors.Join(err, stopAll(b.running))
-		}
-		b.clients = append(b.clients, c)
-	}
 	defer func() { err = errors.Join(err, stopAll(b.running)) }()
 	if err := b.throughput(r); err != nil {
 		return nil, fmt.Errorf("measuring throughput: %w", err)
@@ -61,47 +47,6 @@ func (b *publishBench) run() (r *publishFigures, err error) {
 		return nil, fmt.Errorf("measuring latency: %w", err)
 	}
 	return r, nil
-}
-
-// submit sends a transaction to a member, again while it is busy, and demands that all of it is accepted.
-func (b *publishBench) submit(at int, raw []byte) (ledger.Result, error) {
-	for {
-		res, err := b.clients[at%len(b.clients)].Submit(b.ctx, raw)
-		if errors.Is(err, ledger.ErrBusy) {
-			select {
-			case <-time.After(10 * time.Millisecond):
-				continue
-			case <-b.ctx.Done():
-			}
-		}
-		for _, v := range res.Verdicts {
-			if v.Code != reason.Accepted {
-				return res, fmt.Errorf("a certificate was refused: %s", v.Code)
-			}
-		}
-		return res, err
-	}
-}
-
-// level waits until every member is final at a height.
-func (b *publishBench) level(height uint64) error {
-	for _, m := range b.running {
-		for {
-			h, err := m.node.Head(b.ctx)
-			if err != nil {
-				return err
-			}
-			if h.Height >= height {
-				break
-			}
-			select {
-			case <-time.After(time.Millisecond):
-			case <-b.ctx.Done():
-				return b.ctx.Err()
-			}
-		}
-	}
-	return nil
 }
 
 // throughput takes turns: limit, a load of transactions, limit.
@@ -272,15 +217,4 @@ func (b *publishBench) latency(r *publishFigures) error {
 	r.ReceiptLatencyP90MS = ms(receipts[len(receipts)*9/10])
 	r.ReceiptLatencyRatio = r.ReceiptLatencyMS / r.RaftCommitMS
 	return nil
-}
-
-// residentMiB is the memory that this process has in RAM; 0 where the system does not tell.
-func residentMiB() float64 {
-	data, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		return 0
-	}
-	_, rest, _ := strings.Cut(string(data), "VmRSS:")
-	kb, _ := strconv.ParseFloat(strings.TrimSpace(strings.SplitN(rest, "kB", 2)[0]), 64)
-	return kb / 1024
 }

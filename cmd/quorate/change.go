@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -73,10 +72,7 @@ the command says yes.`,
 				return err
 			}
 			change.Target = ledger.Sum(cert.SPKI)
-			leaf, err := changing(cmd.Context(), c, change, der)
-			if errors.Is(err, ledger.ErrNotFound) {
-				return reason.New(reason.UnknownCertificate, "%s", a[0])
-			}
+			leaf, err := changing(cmd.Context(), c, change, a[0], der)
 			if err != nil {
 				return err
 			}
@@ -108,9 +104,9 @@ the command says yes.`,
 
 // changing is the leaf whose status is proved after a change: the certificate's, or in scope custody that of the claim by which the
 // device is used.
-func changing(ctx context.Context, c *client.Client, change *ledger.StatusChange, der []byte) (uint64, error) {
+func changing(ctx context.Context, c *client.Client, change *ledger.StatusChange, name string, der []byte) (uint64, error) {
 	if change.Scope != ledger.ScopeCustody {
-		f, err := c.Find(ctx, der)
+		f, err := find(ctx, c, name, der)
 		if err != nil {
 			return 0, err
 		}

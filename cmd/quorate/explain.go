@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/quorate-pki/quorate/ca/profile"
+	"github.com/quorate-pki/quorate/internal/reason"
 	"github.com/quorate-pki/quorate/ledger/api"
 	"github.com/quorate-pki/quorate/ledger/client"
 	"github.com/quorate-pki/quorate/verify"
@@ -55,7 +57,7 @@ The exit code is that of quorate status.`,
 	r.flags(cmd)
 	cmd.Flags().BoolVar(&all, "all-channels", false, "ask on every channel that the nodes serve")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the explanation as JSON, proofs included")
-	cmd.Flags().DurationVar(&maxAge, "max-age", 10*time.Minute, "how old the state may be; nodes renew it every 30 seconds")
+	cmd.Flags().DurationVar(&maxAge, "max-age", defaultMaxAge, "how old the state may be; nodes renew it every 30 seconds")
 	return cmd
 }
 
@@ -64,6 +66,12 @@ func explainOne(cmd *cobra.Command, c *client.Client, der []byte, asJSON bool, m
 	if err != nil {
 		return err
 	}
+	none := ""
+	if e.Published == nil {
+		if none, err = unpublished(cmd.Context(), c, der); err != nil {
+			return err
+		}
+	}
 	out := cmd.OutOrStdout()
 	if asJSON {
 		if err := printJSON(out, e.Explanation); err != nil {
@@ -71,20 +79,40 @@ func explainOne(cmd *cobra.Command, c *client.Client, der []byte, asJSON bool, m
 		}
 		out = io.Discard
 	}
-	explain(out, e)
+	explain(out, e, none)
 	if e.Published == nil {
 		return verdict{exitUnknown}
 	}
 	return conclude(out, verify.Verdict(e.Published, e.Standing, der, time.Now(), maxAge), false)
 }
 
-func explain(w io.Writer, e *client.Explained) {
+// unpublished says who says that a certificate is not published, after one node has. Whoever proves otherwise makes that node a liar, or late.
+func unpublished(ctx context.Context, c *client.Client, der []byte) (string, error) {
+	if _, err := profile.Parse(der); err != nil {
+		return "no: it does not parse, so it can be on no log", nil
+	}
+	q := &question{c: c, maxAge: defaultMaxAge, now: time.Now}
+	places, err := c.Lookup(ctx, [][]byte{der}, q.fresh)
+	if err != nil {
+		return "", err
+	}
+	if f := places[0].Found; f != nil {
+		return "", reason.New(reason.AnswerNotTrusted, "a node says that it is not published, and it is, in leaf %d; ask again", f.Leaf)
+	}
+	if len(places[0].Absent) >= c.Tellers() {
+		return "no: " + absent(c, places[0]), nil
+	}
+	return "not established: " + absent(c, places[0]), nil
+}
+
+// explain prints an explanation; none is what is told in place of a publication.
+func explain(w io.Writer, e *client.Explained, none string) {
 	fmt.Fprintf(w, "certificate  SHA-256 %s\n", e.Certificate)
 	if e.Key != "" {
 		fmt.Fprintf(w, "key          %s\n", e.Key)
 	}
 	if e.Publication == nil {
-		fmt.Fprintln(w, "published    no: the node says it knows no such certificate (told, not proved)")
+		fmt.Fprintf(w, "published    %s\n", printable(none))
 	} else {
 		explainPublication(w, e)
 	}

@@ -156,7 +156,7 @@ func (f *face) api(c *channel, n *node.Node) (http.Handler, error) {
 		return nil, err
 	}
 	return api.New(api.Config{Channel: c.name, Log: "0", Reader: n, Submit: n, Epochs: n, Teller: teller, Logger: f.m.cfg.log, Changed: n.Changed,
-		Stopping: f.stopping.Done()}), nil
+		Stopping: f.stopping.Done(), FollowersPerAddress: f.m.cfg.followers}), nil
 }
 
 // stop takes no new requests and lets the ones at hand end.

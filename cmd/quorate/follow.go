@@ -223,6 +223,8 @@ func eventLine(e api.Event) string {
 			cuts = append(cuts, fmt.Sprintf("%s %s from leaf %d on, %d leaves, by %s, reason %s", c.Scope, c.Target, c.From, c.Leaves, c.By, c.Reason))
 		}
 		return fmt.Sprintf("%s cut off %s", head, strings.Join(cuts, "; "))
+	case e.CA != nil:
+		return fmt.Sprintf("%s %s  owner %s  until %s", head, e.CA.Certificate, e.CA.Owner, e.CA.Until.Format(time.RFC3339))
 	case e.Epoch != nil:
 		return fmt.Sprintf("%s height %d  %s", head, e.Epoch.Height, e.Epoch.Time.Format(time.RFC3339Nano))
 	}

@@ -79,7 +79,7 @@ func exitCode(err error) (code int, quiet bool) {
 		return exitNo, false
 	}
 	switch c {
-	case reason.Stale, reason.FromTheFuture, reason.StatusNotChecked, reason.UnknownCertificate, reason.LeafNotCovered, reason.Timeout, reason.PolicyExpired:
+	case reason.Stale, reason.FromTheFuture, reason.StatusNotChecked, reason.UnknownCertificate, reason.LeafNotCovered, reason.Timeout, reason.PolicyExpired, reason.NoEvidence:
 		return exitUnknown, false
 	case reason.Busy, reason.Stopping, reason.Internal, reason.RateLimited:
 		return exitNoNode, false
@@ -140,7 +140,7 @@ unknown, stale); 4 no node answered.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newUp(), newNode(), newInit(), newJoin(), newDevice(), newSubmit(), newVerify(), newStatus(), newSnapshot(), newExplain(), newHistory(), newFollow(), newChannel(), newRule(), newGov(), newOrg(), newNamespace(), newLine(), newKey(), newFsck(), newDemo(), newBench(), newPolicy(), newMember())
+	root.AddCommand(newUp(), newNode(), newInit(), newJoin(), newDevice(), newSubmit(), newVerify(), newStatus(), newSnapshot(), newExplain(), newHistory(), newFollow(), newCA(), newChannel(), newRule(), newGov(), newOrg(), newNamespace(), newLine(), newKey(), newFsck(), newDemo(), newBench(), newPolicy(), newMember())
 	root.AddCommand(newChanges()...)
 	return root
 }

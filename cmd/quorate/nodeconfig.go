@@ -17,6 +17,7 @@ import (
 
 	"github.com/quorate-pki/quorate/ca"
 	"github.com/quorate-pki/quorate/ledger"
+	"github.com/quorate-pki/quorate/ledger/api"
 )
 
 // nodeConfig is the configuration file of one member's node; docs/node.md is its manual. Paths are relative to the
@@ -60,6 +61,10 @@ type nodeConfig struct {
 	// Channels is the directory of the further channels that this member takes part in, a directory for each; quorate channel join
 	// makes them. Default: none is run. Danger: as Data, for each of them.
 	Channels string `json:"channels,omitempty"`
+
+	// FollowersPerAddress is how many followers of the change feed one address may be at a time, at most 512, which a node has in all. Default 64.
+	// Danger: behind a proxy all clients have one address.
+	FollowersPerAddress int `json:"followers_per_address,omitempty"`
 
 	// Log is the least level that is logged, to standard error: debug, info, warn, error. Default warn.
 	Log string `json:"log,omitempty"`
@@ -111,12 +116,19 @@ func parseNodeConfig(data []byte, dir string) (*nodeConfig, error) {
 		check func() error
 	}{{"log", c.checkLog}, {"genesis", c.checkGenesis}, {"channel", c.checkChannel}, {"member", c.checkMember}, {"data", c.checkData},
 		{"keys", c.checkKeys}, {"listen", func() error { return checkAddress(c.Listen, 0) }}, {"listen_peers", c.checkListenPeers},
-		{"peers", c.checkPeers}, {"ocsp", func() error { return c.OCSP.check(dir) }}} {
+		{"peers", c.checkPeers}, {"followers_per_address", c.checkFollowers}, {"ocsp", func() error { return c.OCSP.check(dir) }}} {
 		if err := f.check(); err != nil {
 			return nil, fmt.Errorf("%s: %w", f.name, err)
 		}
 	}
 	return &c, nil
+}
+
+func (c *nodeConfig) checkFollowers() error {
+	if c.FollowersPerAddress < 0 || c.FollowersPerAddress > api.MaxFollowers {
+		return fmt.Errorf("%d: 1 to %d", c.FollowersPerAddress, api.MaxFollowers)
+	}
+	return nil
 }
 
 func (c *nodeConfig) checkLog() error {
@@ -302,7 +314,7 @@ func (c *nodeConfig) memberConfig() (cfg memberConfig, err error) {
 		return cfg, usage{err}
 	}
 	cfg = memberConfig{name: c.Member, data: c.Data, genesis: c.genesis, set: c.set, keys: c.keys, certificate: c.certificate, ocsp: c.OCSP,
-		listen: c.Listen, channels: c.Channels, addresses: c.Peers, log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: c.level}))}
+		listen: c.Listen, channels: c.Channels, followers: c.FollowersPerAddress, addresses: c.Peers, log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: c.level}))}
 	if !c.alone() {
 		if cfg.peers, err = net.Listen("tcp", c.ListenPeers); err != nil {
 			return cfg, fmt.Errorf("listen_peers: %w", err)

@@ -385,7 +385,11 @@ func TestProxyLiesAboutChanges(t *testing.T) {
 		"receipts": body(w.get("/v1/main/receipts/%d", w.leaf(y)))}), no, "revoke", w.admins(x)...)
 	w.must("status", x)
 	w.must("status", y)
-	w.expect("said to be unknown", each(map[string]func(*answer){"records": body([]byte(`{"records":[],"more":false}`))}), notKnown, "revoke", w.admins(x)...)
+	none := body([]byte(`{"records":[],"more":false}`))
+	w.expect("said to be unknown, and nobody's word for it", each(map[string]func(*answer){"records": none, "certificates": body([]byte(`{"leaves":[null]}`))}), notKnown,
+		"revoke", w.admins(x)...)
+	w.must("status", x)
+	w.expect("said to be unknown, and elsewhere to be there", each(map[string]func(*answer){"records": none}), []int{exitYes}, "revoke", w.admins(x)...)
 }
 
 // TestChangedMeanwhile: between a change and the proof of it, somebody else makes another one.

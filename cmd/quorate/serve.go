@@ -279,6 +279,7 @@ type memberConfig struct {
 	channels    string            // directory of further channels; "": none are run
 	peers       net.Listener      // for peers; nil for a member alone
 	addresses   map[string]string // member name -> host:port for peers
+	followers   int               // of the change feed, for each address; 0: the default
 	log         *slog.Logger
 }
 

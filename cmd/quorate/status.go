@@ -11,10 +11,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/quorate-pki/quorate/internal/reason"
 	"github.com/quorate-pki/quorate/ledger"
 	"github.com/quorate-pki/quorate/ledger/client"
 	"github.com/quorate-pki/quorate/verify"
 )
+
+// defaultMaxAge is how old a state may be where nobody says otherwise; nodes renew it every 30 seconds.
+const defaultMaxAge = 10 * time.Minute
 
 // question is one run of `quorate status`.
 type question struct {
@@ -73,7 +77,7 @@ and one of the nodes serves: each is proved first. The exit code is that of the 
 	r.flags(cmd)
 	cmd.Flags().BoolVar(&all, "all-channels", false, "ask on every channel that the nodes serve")
 	cmd.Flags().StringVar(&save, "save", "", "write the status proof to this file")
-	cmd.Flags().DurationVar(&maxAge, "max-age", 10*time.Minute, "how old the state may be; nodes renew it every 30 seconds")
+	cmd.Flags().DurationVar(&maxAge, "max-age", defaultMaxAge, "how old the state may be; nodes renew it every 30 seconds")
 	return cmd
 }
 
@@ -103,7 +107,7 @@ func (q *question) one(ctx context.Context, name, save string) error {
 		if p.Err != nil && len(p.Absent) < q.c.Tellers() {
 			return p.Err
 		}
-		fmt.Fprintln(q.out, printable("unknown: "+q.absent(p)))
+		fmt.Fprintln(q.out, printable("unknown: "+absent(q.c, p)))
 		return verdict{exitUnknown}
 	}
 	st, err := q.c.StandingAfter(ctx, p.Found.Leaf, p.Found.Size-1) // not older than the receipt
@@ -120,9 +124,33 @@ func (q *question) one(ctx context.Context, name, save string) error {
 	return conclude(q.out, verify.Verdict(p.Found.Published, st.Standing, der, q.now(), q.maxAge), false)
 }
 
+// find finds where a certificate is published. That it is not takes the word of f+1 members, of a state of the last minutes; where fewer say so
+// that is not established (reason.NoEvidence).
+func find(ctx context.Context, c *client.Client, name string, der []byte) (*client.Found, error) {
+	f, err := c.Find(ctx, der)
+	if !errors.Is(err, ledger.ErrNotFound) {
+		return f, err
+	}
+	q := &question{c: c, maxAge: defaultMaxAge, now: time.Now}
+	places, err := c.Lookup(ctx, [][]byte{der}, q.fresh)
+	if err != nil {
+		return nil, err
+	}
+	switch p := places[0]; {
+	case p.Found != nil:
+		return p.Found, nil
+	case len(p.Absent) >= c.Tellers():
+		return nil, reason.New(reason.UnknownCertificate, "%s: %s", name, absent(c, p))
+	case p.Err != nil:
+		return nil, p.Err
+	default:
+		return nil, reason.New(reason.NoEvidence, "%s: %s", name, absent(c, p))
+	}
+}
+
 // absent says who says that a certificate is not published, and whether they are enough.
-func (q *question) absent(p client.Place) string {
-	who, n := strings.Join(p.Absent, ", "), q.c.Tellers()
+func absent(c *client.Client, p client.Place) string {
+	who, n := strings.Join(p.Absent, ", "), c.Tellers()
 	if len(p.Absent) >= n {
 		return fmt.Sprintf("%s say that no such certificate is published (told, not proved)", who)
 	}
@@ -204,6 +232,6 @@ func (q *question) tell(t *tally, it client.Item, p client.Place, standings map[
 	if p.Err != nil && len(p.Absent) < q.c.Tellers() {
 		return t.verdict(p.Err, nil, it.Name)
 	}
-	t.say("unknown", exitUnknown, nil, it.Name, q.absent(p))
+	t.say("unknown", exitUnknown, nil, it.Name, absent(q.c, p))
 	return nil
 }

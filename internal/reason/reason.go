@@ -37,8 +37,8 @@ var outcomes = []Reason{
 }
 
 // parts are the table, in order of code.
-func parts() [11][]Reason {
-	return [11][]Reason{outcomes, transactions, certificates, authority, life, governance, members, rules, channels, verification, edge}
+func parts() [12][]Reason {
+	return [12][]Reason{outcomes, transactions, certificates, authority, life, governance, members, rules, channels, authorities, verification, edge}
 }
 
 // All returns every row, in order of code. The slice is the caller's own.

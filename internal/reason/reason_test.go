@@ -29,6 +29,7 @@ var ranges = []struct {
 	{340, 349, "Member sets", "How one member set follows another: docs/members.md.", members},
 	{350, 359, "Members' own admission rules", "docs/rules.md says what a rule is. A rule that fails refuses.", rules},
 	{360, 369, "Channels", "Further channels of a consortium; docs/channels.md.", channels},
+	{370, 399, "CA certificates of organisations", "docs/profiles.md says what a CA certificate must be; what is wrong with its DER, names, keys and dates has the codes of all certificates.", authorities},
 	{400, 499, "Offline verification", "What a verifier of receipts and status proofs says; never on the log.", verification},
 	{500, 599, "The HTTP edge", "What a node says to its caller; never on the log.", edge},
 }

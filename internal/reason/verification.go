@@ -42,6 +42,13 @@ const (
 	BadSnapshotFile     Code = 450
 	WrongStatusRoot     Code = 451
 	BadAbsence          Code = 452
+	BadOCSPAnswer       Code = 460
+	OCSPNotAnswered     Code = 461
+	NotAResponder       Code = 462
+	NoEvidence          Code = 463
+	PeerCertificate     Code = 464
+	PeerName            Code = 465
+	PeerUsage           Code = 466
 )
 
 var verification = []Reason{
@@ -84,4 +91,11 @@ var verification = []Reason{
 	{BadSnapshotFile, "bad-snapshot-file", "The file is not a status snapshot in its one accepted form, or is cut short."},
 	{WrongStatusRoot, "wrong-status-root", "The snapshot's chunks do not have the status root of its epoch."},
 	{BadAbsence, "bad-absence", "The statement that certificates are absent does not decode, is of another tree, or is not signed by the member it names."},
+	{BadOCSPAnswer, "bad-ocsp-answer", "The OCSP answer is not strict DER, is about another certificate, or repeats another nonce."},
+	{OCSPNotAnswered, "ocsp-not-answered", "The responder gave no answer about the certificate, but an OCSP error; ask another one, or later."},
+	{NotAResponder, "not-a-responder", "The OCSP answer is not signed by the responder key of a member of the set in force."},
+	{NoEvidence, "no-evidence", "Nothing shows whether the certificate is published and stands: there is no proof, and not the word of enough members."},
+	{PeerCertificate, "peer-certificate", "A peer shows exactly one certificate, which is self-issued."},
+	{PeerName, "peer-name", "The peer's certificate does not have the name that was connected to."},
+	{PeerUsage, "peer-usage", "The peer's certificate is not for this side of a TLS connection."},
 }

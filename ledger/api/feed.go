@@ -18,7 +18,8 @@ import (
 )
 
 const (
-	maxFollowers = 512              // followers of the feed at a time
+	// MaxFollowers is how many follow the feed at a time.
+	MaxFollowers = 512
 	maxWait      = 50 * time.Second // a long poll's; below what clients and proxies wait for an answer
 	usualWait    = 30 * time.Second // a long poll's that names none
 	keepAlive    = 15 * time.Second // a stream is never silent for longer
@@ -52,7 +53,7 @@ func (f *feed) admit(r *http.Request) (leave func(), err error) {
 	switch {
 	case f.addresses[host] >= f.cfg.FollowersPerAddress:
 		return nil, reason.New(reason.RateLimited, "this address follows %d times already", f.addresses[host])
-	case f.followers >= maxFollowers:
+	case f.followers >= MaxFollowers:
 		return nil, ledger.ErrBusy
 	}
 	f.followers++

@@ -170,7 +170,7 @@ func checkRefusals(t *testing.T, name string, op operation, refusals []reason.Co
 var schemas = map[string]any{"Problem": problem.Details{}, "Head": Head{}, "Verdict": Verdict{}, "Verdicts": Verdicts{}, "Result": Result{}, "Leaves": Leaves{},
 	"Receipts": Receipts{}, "Record": Record{}, "Records": Records{}, "Proven": Proven{}, "Events": Events{}, "Event": Event{}, "Transaction": Transaction{},
 	"Publication": Publication{}, "StatusChange": StatusChange{}, "StatusRun": StatusRun{}, "Epoch": Epoch{},
-	"Organisation": Organisation{}, "Namespace": Namespace{}, "LineKey": LineKey{}, "Proved": Proved{}, "Refused": Refused{}, "Expectation": Expectation{},
+	"Organisation": Organisation{}, "Namespace": Namespace{}, "LineKey": LineKey{}, "CA": CA{}, "Proved": Proved{}, "Refused": Refused{}, "Expectation": Expectation{},
 	"LifeEvent": LifeEvent{}, "CertificateHistory": CertificateHistory{}, "ClaimHistory": ClaimHistory{}, "History": History{},
 	"Explanation": Explanation{}, "Statuses": Statuses{}, "Certificates": Certificates{}, "CertificateName": CertificateName{}, "Places": Places{},
 	"Evidence": Evidence{}, "OrganisationChange": OrganisationChange{}, "NamespaceChange": NamespaceChange{}, "CutOff": CutOff{}, "CutOffEffect": CutOffEffect{},

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"time"
 
+	"github.com/quorate-pki/quorate/ca/profile"
 	"github.com/quorate-pki/quorate/ledger"
 )
 
@@ -12,6 +13,7 @@ type Registered struct {
 	Organisation *Organisation `json:"organisation,omitempty"`
 	Namespace    *Namespace    `json:"namespace,omitempty"`
 	LineKey      *LineKey      `json:"line_key,omitempty"`
+	CA           *CA           `json:"ca,omitempty"`
 	Rules        *Rules        `json:"rules,omitempty"`
 	Rule         *Rule         `json:"admission_rule,omitempty"`
 	Channel      *Channel      `json:"channel,omitempty"`
@@ -56,6 +58,15 @@ type LineKey struct {
 	Namespaces []string `json:"namespaces"`
 	From       uint64   `json:"from,omitempty"`  // first height in force
 	Until      uint64   `json:"until,omitempty"` // last height in force; absent: no end
+}
+
+// CA is a registered CA certificate.
+type CA struct {
+	Certificate string    `json:"certificate"` // SHA-256 of the DER, hex
+	Key         string    `json:"key"`         // key id
+	Owner       string    `json:"owner"`
+	Namespaces  []string  `json:"namespaces"` // ids
+	Until       time.Time `json:"until"`      // notAfter
 }
 
 // Rules are by what a channel is judged.
@@ -131,6 +142,8 @@ func describeRegistration(args any, id ledger.OrgID) (kind string, r Registered)
 		for _, n := range a.Namespaces {
 			r.LineKey.Namespaces = append(r.LineKey.Namespaces, n.String())
 		}
+	case *ledger.CA:
+		kind, r.CA = "ca", describeCA(a)
 	case *ledger.Rules:
 		kind, r.Rules = "rules", &Rules{a.Version, a.Hold}
 	case *ledger.RuleChange:
@@ -161,6 +174,21 @@ func describeOrganisation(o *ledger.Organisation, id ledger.OrgID) *Organisation
 		AdminsNeeded: o.AdminM, Profiles: append([]uint64{}, o.Profiles...), QuotaDay: o.QuotaDay, QuotaTotal: o.QuotaTotal, LegacyRSA: o.LegacyRSA}
 	for _, spki := range o.AdminKeys {
 		out.Admins = append(out.Admins, keyID(spki))
+	}
+	return out
+}
+
+// describeCA says nothing of a certificate that does not parse: none such is registered.
+func describeCA(a *ledger.CA) *CA {
+	cert, err := profile.ParseAuthority(a.Certificate)
+	if err != nil {
+		return nil
+	}
+	sum := ledger.Sum(a.Certificate)
+	out := &CA{Certificate: hex.EncodeToString(sum[:]), Key: keyID(cert.SPKI), Owner: a.Owner.String(), Namespaces: []string{},
+		Until: time.Unix(cert.NotAfter, 0).UTC()}
+	for _, n := range a.Namespaces {
+		out.Namespaces = append(out.Namespaces, n.String())
 	}
 	return out
 }

@@ -108,17 +108,22 @@ func (c *Client) foundingMembers(ctx context.Context) (document []byte, err erro
 
 // members fetches the member-set document in force at an epoch. Whoever sends another is found out by its hash.
 func (c *Client) members(ctx context.Context, e *verify.Epoch) (*ledger.MemberSet, error) {
+	return c.MembersOf(ctx, e.MemberSet, e.Members)
+}
+
+// MembersOf finds the member-set document of a hash, for proved to check: Members of the Epoch or Standing that names it.
+func (c *Client) MembersOf(ctx context.Context, document ledger.Hash, proved func(document []byte) (*ledger.MemberSet, error)) (*ledger.MemberSet, error) {
 	return elsewhere(c, func() (*ledger.MemberSet, error) {
 		links, err := c.MemberLinks(ctx)
 		if err != nil {
 			return nil, err
 		}
 		for _, l := range links {
-			if ledger.Sum(l.Document) == e.MemberSet {
-				return e.Members(l.Document)
+			if ledger.Sum(l.Document) == document {
+				return proved(l.Document)
 			}
 		}
-		return e.Members(links[len(links)-1].Document) // which says that it is another
+		return proved(links[len(links)-1].Document) // which says that it is another
 	})
 }
 

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/record"
 	"github.com/cockroachdb/pebble/v2/sstable"
 
@@ -286,7 +287,7 @@ func (c *checker) checkOptions(report func(name, format string, args ...any)) {
 		var o pebble.Options
 		o.EnsureDefaults()
 		err := guard(func() error {
-			if err := o.Parse(string(raw), &pebble.ParseHooks{}); err != nil {
+			if err := o.Parse(string(raw), &pebble.ParseHooks{NewFilterPolicy: filterPolicy}); err != nil {
 				return err
 			}
 			if o.String() != string(raw) {
@@ -298,6 +299,16 @@ func (c *checker) checkOptions(report func(name, format string, args ...any)) {
 			report(name, "wrong options: %v", err)
 		}
 	}
+}
+
+// filterPolicy knows the filters that a node's tables may have.
+func filterPolicy(name string) (pebble.FilterPolicy, error) {
+	for _, known := range []pebble.FilterPolicy{bloom.FilterPolicy(10), pebble.NoFilterPolicy} {
+		if name == known.Name() {
+			return known, nil
+		}
+	}
+	return nil, fmt.Errorf("filters %q", name)
 }
 
 // pebbleFile reports whether Pebble writes files of this name.
@@ -321,7 +332,7 @@ func pebbleFile(base string) bool {
 var kinds = map[ledger.RecordKind]string{ledger.RecordKey: "key", ledger.RecordPublication: "publication", ledger.RecordDevice: "device", ledger.RecordInstance: "instance", ledger.RecordCertID: "CertID",
 	ledger.RecordTx: "transaction", ledger.RecordOrg: "organisation", ledger.RecordNamespace: "namespace", ledger.RecordRegistry: "registered key",
 	ledger.RecordUsage: "usage", ledger.RecordChunk: "status chunk", ledger.RecordChange: "status change", ledger.RecordLife: "life event", ledger.RecordRefusal: "refusal",
-	ledger.RecordProposal: "proposal", ledger.RecordRule: "rule", ledger.RecordRun: "vouched run", ledger.RecordHeight: "block", ledger.RecordChannel: "channel"}
+	ledger.RecordProposal: "proposal", ledger.RecordRule: "rule", ledger.RecordRun: "vouched run", ledger.RecordCA: "CA", ledger.RecordHeight: "block", ledger.RecordChannel: "channel"}
 
 func recordName(key []byte) string {
 	kind, ok := kinds[ledger.RecordKind(key[0])]

@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/quorate-pki/quorate/ca"
@@ -25,13 +26,17 @@ type Consortium struct {
 	Seed    uint64
 	Genesis []byte
 	Channel ledger.Hash
-	Set     *ledger.MemberSet // the first
-	keys    map[string]ed25519.PrivateKey
+	Set     *ledger.MemberSet       // the first
 	orgs    map[string]ledger.OrgID // registered in genesis
+
+	mu   *sync.Mutex // guards keys: members start side by side
+	keys map[string]ed25519.PrivateKey
 }
 
 // Key returns the key of a name such as "ca-a/block", "acme-cells/line", "acme-cells/admin-1", "device/ACME-1".
 func (c *Consortium) Key(name string) ed25519.PrivateKey {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if k, ok := c.keys[name]; ok {
 		return k
 	}
@@ -114,7 +119,7 @@ func (c *Consortium) Founding(members int, q Quotas) (*ledger.Founding, []ledger
 
 // Unfounded has keys and nothing else.
 func Unfounded(seed uint64) *Consortium {
-	return &Consortium{Seed: seed, keys: map[string]ed25519.PrivateKey{}}
+	return &Consortium{Seed: seed, mu: new(sync.Mutex), keys: map[string]ed25519.PrivateKey{}}
 }
 
 // Found founds a consortium with generous quotas, of rule version 1.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/quorate-pki/quorate/ledger"
 	"github.com/quorate-pki/quorate/ledger/commit"
+	"github.com/quorate-pki/quorate/ledger/order"
 	"github.com/quorate-pki/quorate/ledger/tlog"
 )
 
@@ -59,4 +60,10 @@ func (n *Node) Deposed(ctx context.Context) (bool, error) {
 func (n *Node) HoldDecided(id ledger.Hash, leaf uint64) {
 	now := n.cfg.Now()
 	n.holds.take(&hold{id: id, leaves: []uint64{leaf}, since: now, expiry: ledger.MillisOf(now.Add(time.Hour))})
+}
+
+// Classify says whose a transaction is, and whether it is urgent.
+func Classify(raw []byte) (string, bool) {
+	who, lane := classify(raw)
+	return who, lane == order.Urgent
 }

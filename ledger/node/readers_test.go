@@ -227,3 +227,42 @@ func TestSameBytesAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestWholeKeys: a record is found by its whole key, in the table of one and of several lengths, and by what its key begins with.
+func TestWholeKeys(t *testing.T) {
+	c := ledgertest.Found(4, 1)
+	fs := vfs.NewMem()
+	mustInit(t, c, fs)
+	n, err := node.Open(t.Context(), c.NodeConfig(fs, &ledgertest.Clock{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close()
+	der := c.Device("ACME-1", "acme-cells.example", 0)
+	if _, err := n.Submit(t.Context(), c.Tx(ledgertest.Start, ledgertest.TxOptions{}, [][]byte{ledgertest.Publish(der)}, "acme-cells/line")); err != nil {
+		t.Fatal(err)
+	}
+	walk := func(prefix []byte) (keys [][]byte) {
+		for rec, err := range n.Records(t.Context(), ledger.RecordCertID, prefix, nil) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			keys = append(keys, rec.Key)
+		}
+		return keys
+	}
+	all := walk(nil)
+	if len(all) != 1 {
+		t.Fatalf("%d records of CertIDs", len(all))
+	}
+	for _, n := range []int{1, 31, len(all[0])} {
+		if got := walk(all[0][:n]); len(got) != 1 || !bytes.Equal(got[0], all[0]) {
+			t.Errorf("by %d bytes of its key: %x", n, got)
+		}
+	}
+	for _, other := range [][]byte{append(bytes.Clone(all[0]), 0), append([]byte{1}, all[0]...)} {
+		if got := walk(other); len(got) != 0 {
+			t.Errorf("by another key: %x", got)
+		}
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/quorate-pki/quorate/ledger"
 	"github.com/quorate-pki/quorate/ledger/commit"
@@ -32,9 +33,18 @@ const (
 	baseLevel   = 256 << 20 // bytes of the level that they are merged into
 )
 
+// indexCache is how many bytes of the index are kept in memory. OCSP asks about any certificate at any time: with Pebble's 8 MiB not even the
+// tables' own indexes stay there, and every answer reads them again.
+const indexCache = 64 << 20
+
 func openStore(fsys vfs.FS, dir string, log *slog.Logger) (*store, error) {
-	o := &pebble.Options{FS: fsys, Logger: pebbleLog{log}, MemTableSize: memTable, FormatMajorVersion: pebble.FormatNewest,
+	cache := pebble.NewCache(indexCache)
+	defer cache.Unref() // the store has its own
+	o := &pebble.Options{Cache: cache, FS: fsys, Logger: pebbleLog{log}, MemTableSize: memTable, FormatMajorVersion: pebble.FormatNewest,
 		L0CompactionThreshold: youngTables, L0StopWritesThreshold: 2 * youngTables, LBaseMaxBytes: baseLevel}
+	for i := range o.Levels {
+		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+	}
 	// Records are hashes for the most part: compressing them costs more than the seventh of the disk that it saves.
 	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionNone })
 	db, err := pebble.Open(path.Join(dir, layout.Index), o)
@@ -76,7 +86,7 @@ func (s *store) Records(kind ledger.RecordKind, prefix []byte) iter.Seq2[ledger.
 
 func records(r pebbleReader, kind ledger.RecordKind, prefix, past []byte) iter.Seq2[ledger.Record, error] {
 	return func(yield func(ledger.Record, error) bool) {
-		if past == nil && len(prefix) == keySizes[kind] && len(prefix) > 0 {
+		if past == nil && whole(kind, len(prefix)) {
 			// No other key begins with a whole one: getting it takes half of what looking for it does.
 			v, err := get(r, state.Key(kind, prefix))
 			if err != nil || v != nil {
@@ -107,9 +117,15 @@ func records(r pebbleReader, kind ledger.RecordKind, prefix, past []byte) iter.S
 	}
 }
 
+// whole says whether a prefix of so many bytes is a whole key. CertIDs have two kinds of them, both with a hash: that one begins with
+// another takes a collision of 256 bits.
+func whole(kind ledger.RecordKind, n int) bool {
+	return n > 0 && (n == keySizes[kind] || kind == ledger.RecordCertID && n == len(ledger.Hash{}))
+}
+
 // keySizes are the lengths of the keys of kinds whose keys have one length.
 var keySizes = map[ledger.RecordKind]int{ledger.RecordKey: 32, ledger.RecordPublication: 8, ledger.RecordDevice: 32, ledger.RecordCertID: 33, ledger.RecordTx: 32,
-	ledger.RecordOrg: 16, ledger.RecordNamespace: 16, ledger.RecordRegistry: 32, ledger.RecordChunk: 8, ledger.RecordHeight: 8}
+	ledger.RecordOrg: 16, ledger.RecordNamespace: 16, ledger.RecordRegistry: 32, ledger.RecordChunk: 8, ledger.RecordCA: 32, ledger.RecordHeight: 8}
 
 // after is the least key above all keys that begin with prefix.
 func after(prefix []byte) []byte {

@@ -20,6 +20,10 @@ func (n *Node) Submit(ctx context.Context, submission []byte) (ledger.Result, er
 	if err != nil {
 		return ledger.Result{}, err
 	}
+	if revokes(tx) && !urgent(tx) {
+		return ledger.Result{}, reason.New(reason.TooLarge, "%d operations, one of which revokes and another one does not: at most %d; send the revocations by themselves",
+			len(tx.Bodies), maxMixed)
+	}
 	// Wait first, look then: a verdict that becomes final between the two is not missed.
 	wait := n.wait(tx.ID)
 	defer n.forget(tx.ID, wait)
@@ -179,19 +183,31 @@ func (n *Node) dropped(id ledger.Hash, why *reason.Error) {
 	}
 }
 
-// classify puts transactions that only change a status, or cut off, in the urgent lane and names the submitter by its first
-// key. It reads what the node has parsed once already, so it cannot fail on anything that was accepted.
+// classify puts revocations in the urgent lane and names the submitter by its first key. It reads what the node has parsed once
+// already, so it cannot fail on anything that was accepted.
 func classify(raw []byte) (string, order.Lane) {
 	tx, err := ledger.ParseSubmission(raw, ledger.ForLedger)
 	if err != nil {
 		return "", order.Normal
 	}
-	lane := order.Urgent
-	for _, b := range tx.Bodies {
-		if op, _, err := ledger.ParseBody(b); err != nil || op != ledger.OpStatus && op != ledger.OpCutOff {
-			lane = order.Normal
-			break
-		}
+	lane := order.Normal
+	if urgent(tx) {
+		lane = order.Urgent
 	}
 	return string(tx.Tx.Signers[0][:]), lane
+}
+
+// maxMixed is the most operations of a transaction that revokes something and does something else besides, such as putting a device's next
+// certificate in the place of the one revoked. More would take a factory's load past everybody else's; what is not urgent, however, would
+// make a leader with a long queue look as if it withheld a revocation.
+const maxMixed = 16
+
+// urgent says whether a transaction goes before all that publish: it changes statuses or cuts off only, or revokes with little else.
+func urgent(tx *ledger.Parsed) bool {
+	for _, b := range tx.Bodies {
+		if op, _, err := ledger.ParseBody(b); err != nil || op != ledger.OpStatus && op != ledger.OpCutOff {
+			return len(tx.Bodies) <= maxMixed && revokes(tx)
+		}
+	}
+	return true
 }

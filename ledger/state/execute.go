@@ -281,6 +281,8 @@ func (j *judge) governed(tx *ledger.Parsed, x *Examined, at uint64, position uin
 		return j.judgeCutOff(tx, a, e)
 	case *ledger.Channel:
 		return j.restateChannel(tx, a, e), nil
+	case *ledger.CA:
+		return j.registerCA(tx, a, e)
 	case *ledger.Consortium:
 		return refuse(reason.New(reason.NotGenesis, "")), nil
 	}

@@ -195,6 +195,9 @@ func (h *history) governance() ([]byte, []string) {
 		}
 		return ledger.EncodeBody(ledger.OpVote, v), who
 	}
+	if h.rng.IntN(8) == 0 {
+		return h.authority()
+	}
 	owner := ledger.RecordID(ledger.ProposalSeed([16]byte{byte(h.rng.IntN(40))}, 1), 0)
 	return ledger.EncodeBody(ledger.OpLineKey, lineOf(h.chain, owner, name+"/line", owner)), []string{name + "/admin-1"}
 }
@@ -214,6 +217,18 @@ func (h *history) rule() []byte {
 	replaces := append([]string{"", "", "", ""}, texts...)[h.rng.IntN(len(texts)+4)]
 	text := append(texts, "")[h.rng.IntN(len(texts)+1)]
 	return ruleBody(uint64(h.rng.IntN(2)), org, text, replaces)
+}
+
+// authority registers a CA; of few keys and two organisations, so that they meet.
+func (h *history) authority() ([]byte, []string) {
+	orgs, namespaces := h.ids()
+	key := fmt.Sprintf("ca-%d", h.rng.IntN(6))
+	a := h.registration(orgs["op-one"], h.caOf(key, int64(1+h.rng.IntN(3)), nil), key)
+	if h.rng.IntN(2) == 0 {
+		return caBody(a), []string{"op-one/admin-1"}
+	}
+	a = h.registration(orgs["other-cells"], a.Certificate, key, namespaces["OTHER-"])
+	return caBody(a), []string{"other-cells/admin-1"}
 }
 
 // note remembers the proposals that a block brought.

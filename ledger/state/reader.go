@@ -142,7 +142,7 @@ func (r *reader) placed(x *Examined, position uint64) error {
 		if !genesis && r.st.channel.Rules < ledger.Governed || genesis && position == 0 {
 			return fmt.Errorf("an operation of genesis out of place")
 		}
-	case *ledger.Propose, *ledger.Vote, *ledger.Withdraw, *ledger.OrganisationChange, *ledger.NamespaceChange, *ledger.CutOff, *ledger.Channel, ledger.LifeStep:
+	case *ledger.Propose, *ledger.Vote, *ledger.Withdraw, *ledger.OrganisationChange, *ledger.NamespaceChange, *ledger.CutOff, *ledger.Channel, *ledger.CA, ledger.LifeStep:
 		if genesis || r.st.channel.Rules < ledger.Governed {
 			return fmt.Errorf("an operation that rule version %d does not have", r.st.channel.Rules)
 		}

@@ -38,6 +38,8 @@ func (f *folder) register(l *ledger.OpLeaf, args any, at uint64) error {
 			return fmt.Errorf("%w: a namespace without an id", ErrBadLeaves)
 		}
 		f.addNamespace(e.Namespaces[0], a, grant{leaf: at})
+	case *ledger.CA:
+		return f.addCA(a, at)
 	case *ledger.LineKey:
 		f.addKey(&ledger.RegisteredKey{Role: ledger.KeyRoleLine, Owner: a.Owner, SPKI: a.SPKI, Line: a, Leaf: at})
 	default:
@@ -106,6 +108,7 @@ func Load(store Loader, frontier tlog.Frontier) (*State, error) {
 		load(store, ledger.RecordOrg, len(ledger.OrgID{}), func(k []byte, v *ledger.OrgRecord) { s.registry.orgs[ledger.OrgID(k)] = v }),
 		load(store, ledger.RecordNamespace, len(ledger.OrgID{}), func(k []byte, v *ledger.NamespaceRecord) { s.registry.add(ledger.OrgID(k), v) }),
 		load(store, ledger.RecordRegistry, len(ledger.Hash{}), func(k []byte, v *ledger.RegisteredKey) { s.registry.keys[ledger.Hash(k)] = v }),
+		load(store, ledger.RecordCA, len(ledger.Hash{}), func(k []byte, v *ledger.CARecord) { s.registry.putCA(ledger.Hash(k), v) }),
 		load(store, ledger.RecordProposal, 8, func(k []byte, v *ledger.ProposalRecord) {
 			if v.State.Live() {
 				s.registry.proposals[binary.BigEndian.Uint64(k)] = v

@@ -18,6 +18,8 @@ type registry struct {
 	namespaces map[ledger.OrgID]*ledger.NamespaceRecord
 	keys       map[ledger.Hash]*ledger.RegisteredKey
 	proposals  map[uint64]*ledger.ProposalRecord // by leaf: those that are open or waiting
+	cas        map[ledger.Hash]*ledger.CARecord  // by SHA-256 of the certificate
+	caKeys     map[ledger.Hash]ledger.OrgID      // owner by key id of a CA
 	delegated  map[ledger.OrgID][]ledger.OrgID   // by namespace: those in force that are delegated from it
 	sets       []*memberSet                      // those that were in force, oldest first; replaced, never changed
 	next       *memberSet                        // in force from the next height on, while a block that changes the set is judged
@@ -47,12 +49,12 @@ func newMemberSet(r ledger.MemberSetRecord) (*memberSet, error) {
 
 func newRegistry() *registry {
 	return &registry{map[ledger.OrgID]*ledger.OrgRecord{}, map[ledger.OrgID]*ledger.NamespaceRecord{},
-		map[ledger.Hash]*ledger.RegisteredKey{}, map[uint64]*ledger.ProposalRecord{}, map[ledger.OrgID][]ledger.OrgID{}, nil, nil, ledger.NewMemberHistory(), ruleBook{},
+		map[ledger.Hash]*ledger.RegisteredKey{}, map[uint64]*ledger.ProposalRecord{}, map[ledger.Hash]*ledger.CARecord{}, map[ledger.Hash]ledger.OrgID{}, map[ledger.OrgID][]ledger.OrgID{}, nil, nil, ledger.NewMemberHistory(), ruleBook{},
 		map[string]*ledger.FurtherChannel{}}
 }
 
 func (r *registry) clone() *registry {
-	return &registry{maps.Clone(r.orgs), maps.Clone(r.namespaces), maps.Clone(r.keys), maps.Clone(r.proposals), maps.Clone(r.delegated), r.sets, r.next, r.past, r.book.clone(),
+	return &registry{maps.Clone(r.orgs), maps.Clone(r.namespaces), maps.Clone(r.keys), maps.Clone(r.proposals), maps.Clone(r.cas), maps.Clone(r.caKeys), maps.Clone(r.delegated), r.sets, r.next, r.past, r.book.clone(),
 		maps.Clone(r.channels)}
 }
 
@@ -70,7 +72,10 @@ func (r *registry) enrol(m *memberSet) {
 func (r *registry) newestSet() *memberSet { return r.sets[len(r.sets)-1] }
 
 // owned reports whether a key has a purpose in the consortium already: one key, one purpose.
-func (r *registry) owned(id ledger.Hash) bool { return r.keys[id] != nil || r.past.Has(id) }
+func (r *registry) owned(id ledger.Hash) bool {
+	_, ca := r.caKeys[id]
+	return ca || r.keys[id] != nil || r.past.Has(id)
+}
 
 // signer finds a key that may sign transactions.
 func (r *registry) signer(id ledger.Hash) *ledger.RegisteredKey {
