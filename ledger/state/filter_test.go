@@ -43,7 +43,7 @@ func testFilter(t *testing.T, order func(keys [][]byte)) {
 			wrong++
 		}
 	}
-	if wrong > 600 {
+	if wrong > 100 {
 		t.Errorf("%d of 100,000 keys are wrongly said to be there", wrong)
 	}
 	t.Logf("%d of 100,000 wrong", wrong)
