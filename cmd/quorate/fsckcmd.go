@@ -279,19 +279,6 @@ func foundedKeys(b *ledger.Block, members *ledger.MemberSet) map[string][]byte {
 	return keys
 }
 
-// same compares a file with what it must be.
-func (f *foundedCheck) same(name string, want []byte, of string) {
-	got, err := os.ReadFile(filepath.Join(f.dir, name))
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		f.differs(name, "is missing")
-	case err != nil:
-		f.differs(name, "cannot be read: %v", err)
-	case !bytes.Equal(got, want):
-		f.differs(name, "is not %s", of)
-	}
-}
-
 // policy checks that the policy file is the one of the founding, or of a later member set, which its own name says.
 func (f *foundedCheck) policy(founded *ledger.MemberSet) {
 	raw, err := os.ReadFile(filepath.Join(f.dir, policyName))

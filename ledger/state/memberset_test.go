@@ -124,8 +124,8 @@ func TestMemberSetChanges(t *testing.T) {
 			t.Errorf("%s still signs: %v", key, e.Refused)
 		}
 	}
-	again, store := state.Empty(&ledgertest.MemStore{}), &ledgertest.MemStore{}
-	again = state.Empty(store)
+	store := &ledgertest.MemStore{}
+	again := state.Empty(store)
 	for begin, i := 0, 0; i < len(x.all); i++ {
 		if !ledger.IsEpoch(x.all[i]) {
 			continue
