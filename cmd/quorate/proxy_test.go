@@ -410,7 +410,9 @@ func TestProxyBreaksAnswers(t *testing.T) {
 					return body
 				}, func() {
 					code, out := w.run(w.proxy, v.command, v.args(w, cert)...)
-					if code == exitYes {
+					// Records that tell of no certificate send the command to ask for it by name, and what it is told then is proved.
+					elsewhere := kind == "records" && b.name == "JSON of another kind"
+					if code == exitYes && !(elsewhere && v.holds(w, cert)) {
 						t.Errorf("%s, %s %s: exit 0\n%s", v.name, kind, b.name, out)
 					}
 					if strings.Contains(out, "\x1b") {

@@ -13,9 +13,11 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"iter"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 )
@@ -37,31 +39,70 @@ func main() {
 	only := flag.String("only", "", "plant the bug of this name alone")
 	list := flag.Bool("list", false, "list the bugs and plant none")
 	flag.Parse()
-	missed, known := 0, *only == ""
+	var chosen []bug
 	for _, b := range bugs {
-		if *only != "" && *only != b.name {
-			continue
-		}
-		known = true
-		if *list {
+		switch {
+		case *only != "" && *only != b.name:
+		case *list:
 			fmt.Printf("%-24s %s\n", b.name, b.promise)
-			continue
+		default:
+			chosen = append(chosen, b)
 		}
-		begin := time.Now()
-		verdict, err := b.try(".")
-		if err != nil {
-			missed++
-			verdict = "MISSED: " + err.Error()
-		}
-		fmt.Printf("%-24s %5.1f s  %s\n", b.name, time.Since(begin).Seconds(), verdict)
 	}
-	if !known {
+	if *list {
+		return
+	}
+	if len(chosen) == 0 {
 		fmt.Fprintf(os.Stderr, "there is no bug %q; see -list\n", *only)
 		os.Exit(2)
+	}
+	missed := 0
+	for o := range tried(chosen) {
+		if o.err != nil {
+			missed++
+			o.verdict = "MISSED: " + o.err.Error()
+		}
+		fmt.Printf("%-24s %5.1f s  %s\n", o.name, o.took.Seconds(), o.verdict)
 	}
 	if missed > 0 {
 		fmt.Printf("%d not found\n", missed)
 		os.Exit(1)
+	}
+}
+
+// outcome is what became of a planted bug.
+type outcome struct {
+	name    string
+	took    time.Duration
+	verdict string
+	err     error
+}
+
+// tried plants bugs, as many at a time as there are processors, and gives the outcomes in the order of the bugs. They do not meet: each is an
+// overlay of its own.
+func tried(chosen []bug) iter.Seq[outcome] {
+	return func(yield func(outcome) bool) {
+		free := make(chan struct{}, runtime.NumCPU())
+		outcomes := make([]chan outcome, len(chosen))
+		for i := range outcomes {
+			outcomes[i] = make(chan outcome, 1)
+		}
+		go func() {
+			for i, b := range chosen {
+				free <- struct{}{}
+				go func() {
+					begin := time.Now()
+					verdict, err := b.try(".")
+					outcomes[i] <- outcome{b.name, time.Since(begin), verdict, err}
+					<-free
+				}()
+			}
+		}()
+		for _, o := range outcomes {
+			if !yield(<-o) {
+				return
+			}
+		}
 	}
 }
 
