@@ -145,7 +145,7 @@ func (f *foundedCheck) around() {
 			f.differs("nodes/"+m.Name, "is missing")
 		}
 	}
-	f.policy(g.members)
+	f.policy(g.members, g.expires)
 	f.keys(g.keys)
 	f.responder(g.members)
 	f.strays()
@@ -214,6 +214,7 @@ func (f *foundedCheck) member(config string) error {
 // founded is what genesis says of the files around the nodes.
 type founded struct {
 	members *ledger.MemberSet
+	expires int64             // of the policy that the founding wrote, seconds since 1970
 	keys    map[string][]byte // path of a key file -> SPKI
 }
 
@@ -243,7 +244,7 @@ func (f *foundedCheck) genesis() (*founded, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &founded{members, foundedKeys(b, members)}, nil
+	return &founded{members, b.Header.Time.Time().Add(policyLife).Unix(), foundedKeys(b, members)}, nil
 }
 
 // foundedKeys are the key files that found makes, in its order and by its names, with the keys that genesis registers.
@@ -280,7 +281,7 @@ func foundedKeys(b *ledger.Block, members *ledger.MemberSet) map[string][]byte {
 }
 
 // policy checks that the policy file is the one of the founding, or of a later member set, which its own name says.
-func (f *foundedCheck) policy(founded *ledger.MemberSet) {
+func (f *foundedCheck) policy(founded *ledger.MemberSet, expires int64) {
 	raw, err := os.ReadFile(filepath.Join(f.dir, policyName))
 	switch {
 	case errors.Is(err, os.ErrNotExist):
@@ -294,10 +295,14 @@ func (f *foundedCheck) policy(founded *ledger.MemberSet) {
 	switch {
 	case err != nil:
 		f.differs(policyName, "%v", err)
+	case p.Set != nil && p.Set.Number != founded.Number && p.Set.Hash == ledger.Sum(ledger.Encode(founded)):
+		f.differs(policyName, "is of the member set of genesis, and says that it is number %d", p.Set.Number)
 	case p.Set != nil && p.Set.Number > founded.Number:
 		f.note(policyName, fmt.Sprintf("is of member set %d, which genesis does not know", p.Set.Number))
 	case !bytes.Equal(raw, founded.PolicyUntil(0, p.Expires).Format()):
 		f.differs(policyName, "is not the policy of the member set")
+	case p.Expires != expires:
+		f.note(policyName, "expires at another time than the founding said: it was renewed, or changed")
 	}
 }
 

@@ -221,7 +221,9 @@ func TestFsckFlippedBit(t *testing.T) {
 			// The nodes were checked once; what is around them is checked for every bit.
 			f := &foundedCheck{dir: dir, nodes: []string{"ca-a"}, sums: sums}
 			f.around()
-			if len(f.findings) != 1 || f.findings[0].Path != rel || f.findings[0].Note {
+			// When a policy expires may have been changed by its user: that is noted.
+			renewed := rel == policyName && len(f.findings) == 1 && strings.Contains(f.findings[0].What, "expires at another time")
+			if len(f.findings) != 1 || f.findings[0].Path != rel || f.findings[0].Note && !renewed {
 				t.Fatalf("bit %d of %s: %v", bit, rel, f.findings)
 			}
 		}

@@ -16,8 +16,9 @@ import (
 //   - Once the handover is final, the new set's members cosign it as well, each by its key in the new set. So whoever knows the new set alone
 //     can check the newest checkpoint, although no block may follow for days.
 //   - Nobody signs anything else before he has signed the handover as an elector, though it be final for him without that; and until
-//     something above is final, he sends that cosignature again and again. A dishonest member may have given its own to him alone: then the
-//     others need his to follow, and his newest signature is another by then.
+//     everybody is known to be past it, he sends that cosignature again and again, also when something above is final for him. A dishonest
+//     member may have given its own to him alone: then the others need his to follow, and his newest signature is another by then, or he
+//     has left and signs nothing any more.
 
 // body is a member set as a machine uses it: its quorum, and its members' cosigning keys in its order.
 type body struct {
@@ -172,20 +173,57 @@ func (m *Machine) electorsOf(size uint64) electors {
 	return m.electors(m.Head())
 }
 
-// bridge sends this member's cosignature on a final handover again, when it is not its newest any more.
-func (m *Machine) bridge(now ledger.Millis) []Output {
-	e := m.electors(m.final)
-	if !e.handover() || m.memory == nil || m.bridgedAt != 0 && now >= m.bridgedAt && now < m.bridgedAt+m.cfg.Resign {
+// bridge is a cosignature that this member gave to a handover as one of its electors.
+type bridge struct {
+	Signed
+	electors electors
+}
+
+// keepBridge remembers this member's cosignature on a state, if that is a handover and it was an elector.
+func (m *Machine) keepBridge(v vote, s *state.State) {
+	e := m.electors(s)
+	if v.name != m.cfg.Self || !e.handover() || !slices.ContainsFunc(e.now.members, func(x member) bool { return x.voter == v.voter }) {
+		return
+	}
+	c := s.Channel()
+	b := bridge{Signed{Statement{Log: c.Log, Height: c.Height, Size: v.Size, Root: v.Root, Header: c.Header, Time: v.time}, v.sig}, e}
+	m.bridges = append(slices.DeleteFunc(m.bridges, func(o bridge) bool { return o.Size == v.Size }), b)
+	m.bridges = m.bridges[max(0, len(m.bridges)-ledger.MaxPending):]
+}
+
+// bridged sends this member's cosignatures on handovers again, until nobody can need them: a member that missed one may lack it to follow, and
+// it is this member's newest no more, or can never be renewed because this member left.
+func (m *Machine) bridged(now ledger.Millis) (out []Output) {
+	m.bridges = slices.DeleteFunc(m.bridges, m.crossed)
+	if len(m.bridges) == 0 || m.bridgedAt != 0 && now >= m.bridgedAt && now < m.bridgedAt+m.cfg.Resign {
 		return nil
 	}
-	for _, x := range e.now.members {
-		v, voted := m.votes.on[m.final.Size()][x.voter]
-		if x.name != m.cfg.Self || !voted || m.memory.Size == v.Size && m.memory.Signature.ID == v.id {
-			continue
+	for _, b := range m.bridges {
+		if m.memory != nil && m.memory.Size == b.Size && b.Size == m.final.Size() && m.memory.Signature.ID == b.Signature.ID {
+			continue // renewed as the newest
 		}
 		m.bridgedAt = now
-		c := m.final.Channel()
-		return []Output{Release{Signed{Statement{Log: c.Log, Height: c.Height, Size: v.Size, Root: v.Root, Header: c.Header, Time: v.time}, v.sig}}}
+		out = append(out, Release{b.Signed})
 	}
-	return nil
+	return out
+}
+
+// crossed reports whether everybody whom a handover concerns is known to be past it: has signed something above it, or, when he leaves with
+// it, the handover itself. A member that is silent for ever costs a message each time, and no more than MaxPending.
+func (m *Machine) crossed(b bridge) bool {
+	for _, x := range b.electors.all() {
+		if x.name == m.cfg.Self {
+			continue
+		}
+		signed, stays := uint64(0), slices.ContainsFunc(b.electors.next.members, func(o member) bool { return o.name == x.name })
+		for key, v := range m.votes.newest {
+			if key.name == x.name {
+				signed = max(signed, v.Size)
+			}
+		}
+		if signed < b.Size || stays && signed == b.Size {
+			return false
+		}
+	}
+	return true
 }

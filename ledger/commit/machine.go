@@ -45,6 +45,7 @@ type Machine struct {
 	diverged   error
 	told       bool // Diverged is out
 	signedAt   ledger.Millis
+	bridges    []bridge // oldest first
 	bridgedAt  ledger.Millis
 	stale      bool // LetStale
 }
@@ -68,6 +69,7 @@ func New(cfg Config) (*Machine, error) {
 		}
 		m.votes.see(v)
 		m.votes.count(v)
+		m.keepBridge(v, cfg.Final)
 	}
 	for key, v := range cfg.Seen.newest {
 		if key.name == cfg.Self {
@@ -168,7 +170,7 @@ func (m *Machine) Step(in Input, now ledger.Millis) (out []Output, err error) {
 		return out, nil
 	}
 	out = append(out, m.sign(now)...)
-	out = append(out, m.bridge(now)...)
+	out = append(out, m.bridged(now)...)
 	return append(out, m.finalise()...), nil
 }
 
@@ -283,6 +285,11 @@ func (m *Machine) remembered(s Signed) []Output {
 func (m *Machine) countOwn(s Signed) {
 	if v, ok := m.verify(tlog.Checkpoint{Origin: m.origin, Size: s.Size, Root: s.Root}, s.Signature); ok {
 		m.votes.count(v)
+		for _, own := range m.states() {
+			if own.Size() == v.Size && own.Root() == v.Root {
+				m.keepBridge(v, own)
+			}
+		}
 	}
 }
 

@@ -73,6 +73,17 @@ func TestSimulate(t *testing.T) {
 	}
 }
 
+// TestSimulateKept runs schedules that once found something.
+func TestSimulateKept(t *testing.T) {
+	for seed, found := range map[uint64]string{
+		1795850246810419211: "who left with a handover, and had the next height by a liar's cosignature given to him alone, told nobody again that he had signed it",
+	} {
+		if err := runSchedule(seed, noBug, stats{}, nil); err != nil {
+			t.Errorf("%d (%s): %v", seed, found, err)
+		}
+	}
+}
+
 // TestSimulateAgain: a seed gives the same schedule, step by step.
 func TestSimulateAgain(t *testing.T) {
 	seed := ledgertest.Seed(t)
